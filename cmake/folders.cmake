@@ -1,0 +1,130 @@
+# Targets from folders: a file that appears in a folder is compiled, with no list to edit. A folder
+# without sources is skipped.
+
+# Sources of these are built apart, each into its own plugin.
+set(CARNOT_PLUGIN_FOLDERS "/(cuda|cublaslt|cudnn)/")
+
+set(CARNOT_AVX2_FLAGS -mavx2 -mfma -mf16c)
+set(CARNOT_AVX512_FLAGS ${CARNOT_AVX2_FLAGS} -mavx512f -mavx512bw -mavx512dq -mavx512vl)
+
+# Sets `variable` to the .cpp files below `folder`, ISA flags applied.
+function(carnot_sources variable folder)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/${folder}/*.cpp")
+  list(FILTER sources EXCLUDE REGEX "${CARNOT_PLUGIN_FOLDERS}")
+  foreach(isa IN ITEMS AVX2 AVX512)
+    string(TOLOWER ${isa} suffix)
+    set(matching ${sources})
+    list(FILTER matching INCLUDE REGEX "_${suffix}\\.cpp$")
+    if(matching)
+      set_property(SOURCE ${matching} APPEND PROPERTY COMPILE_OPTIONS ${CARNOT_${isa}_FLAGS})
+    endif()
+  endforeach()
+  set(${variable} ${sources} PARENT_SCOPE)
+endfunction()
+
+# Compiles folder/*.fbs to <build>/generated/engine/schema/*_generated.h.
+function(carnot_schemas folder)
+  add_custom_target(carnot_schemas)
+  file(GLOB schemas CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/${folder}/*.fbs")
+  if(NOT schemas)
+    return()
+  endif()
+  find_program(FLATC_PROGRAM flatc REQUIRED)
+  string(REGEX REPLACE "^src/" "" relative "${folder}")
+  set(destination "${CMAKE_BINARY_DIR}/generated/${relative}")
+  foreach(schema IN LISTS schemas)
+    get_filename_component(name "${schema}" NAME_WE)
+    set(header "${destination}/${name}_generated.h")
+    add_custom_command(OUTPUT "${header}"
+      COMMAND "${FLATC_PROGRAM}" --cpp --scoped-enums -o "${destination}" "${schema}"
+      DEPENDS ${schemas} VERBATIM)
+    list(APPEND headers "${header}")
+  endforeach()
+  add_custom_target(carnot_schema_headers DEPENDS ${headers})
+  add_dependencies(carnot_schemas carnot_schema_headers)
+endfunction()
+
+# carnot_library(name FOLDERS ... LINKS ...): a shared library of src's folders, each an object
+# library carnot_<folder>.
+function(carnot_library name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "FOLDERS;LINKS")
+  foreach(folder IN LISTS arg_FOLDERS)
+    carnot_sources(sources "src/${folder}")
+    if(sources)
+      string(REPLACE "/" "_" target "carnot_objects_${folder}")
+      add_library(${target} OBJECT ${sources})
+      carnot_include_paths(${target} PRIVATE)
+      add_dependencies(${target} carnot_schemas)
+      list(APPEND objects ${target})
+    endif()
+  endforeach()
+  if(NOT objects)
+    return()
+  endif()
+  add_library(${name} SHARED)
+  target_link_libraries(${name} PRIVATE ${objects} PUBLIC ${arg_LINKS})
+  target_link_options(${name} PRIVATE LINKER:--no-undefined)
+  carnot_include_paths(${name} PUBLIC)
+  set_target_properties(${name} PROPERTIES
+    VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+endfunction()
+
+function(carnot_include_paths target scope)
+  target_include_directories(${target} ${scope}
+    "${CMAKE_SOURCE_DIR}/include" "${CMAKE_SOURCE_DIR}/src")
+  target_include_directories(${target} SYSTEM ${scope} "${CMAKE_BINARY_DIR}/generated")
+endfunction()
+
+# carnot_program(name SOURCES folder LINKS ... INCLUDES ...): an executable.
+function(carnot_program name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "SOURCES" "LINKS;INCLUDES")
+  carnot_sources(sources "${arg_SOURCES}")
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(${name} ${sources})
+  target_link_libraries(${name} PRIVATE ${arg_LINKS})
+  foreach(folder IN LISTS arg_INCLUDES)
+    target_include_directories(${name} PRIVATE "${CMAKE_SOURCE_DIR}/${folder}")
+  endforeach()
+endfunction()
+
+# carnot_python_module(name SOURCES folder LINKS ...): a nanobind module in <build>/python.
+function(carnot_python_module name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "SOURCES" "LINKS")
+  carnot_sources(sources "${arg_SOURCES}")
+  if(NOT sources)
+    return()
+  endif()
+  if(NOT DEFINED Python_EXECUTABLE AND EXISTS "${CMAKE_SOURCE_DIR}/.venv/bin/python")
+    set(Python_EXECUTABLE "${CMAKE_SOURCE_DIR}/.venv/bin/python")
+  endif()
+  find_package(Python 3.9 COMPONENTS Interpreter Development.Module)
+  if(Python_FOUND)
+    execute_process(COMMAND "${Python_EXECUTABLE}" -m nanobind --cmake_dir
+      OUTPUT_VARIABLE nanobind_ROOT OUTPUT_STRIP_TRAILING_WHITESPACE
+      RESULT_VARIABLE missing ERROR_QUIET)
+  endif()
+  if(NOT Python_FOUND OR missing)
+    message(WARNING "No Python bindings: needs Python 3.9 with headers and nanobind; "
+      "run ./dev setup.")
+    return()
+  endif()
+  find_package(nanobind CONFIG REQUIRED)
+  nanobind_add_module(${name} NB_STATIC NB_SUPPRESS_WARNINGS ${sources})
+  target_link_libraries(${name} PRIVATE ${arg_LINKS})
+  target_include_directories(${name} PRIVATE "${CMAKE_SOURCE_DIR}/apps")
+  set_target_properties(${name} PROPERTIES
+    LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/python")
+endfunction()
+
+# carnot_fuzzers(folder LINKS...): one libFuzzer program for each .cpp of the folder.
+function(carnot_fuzzers folder)
+  carnot_sources(sources "${folder}")
+  foreach(source IN LISTS sources)
+    get_filename_component(name "${source}" NAME_WE)
+    add_executable(${name} "${source}")
+    target_link_libraries(${name} PRIVATE ${ARGN})
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  endforeach()
+endfunction()

@@ -1,0 +1,39 @@
+# Compiler, linker and cache settings for every target.
+
+# Release is portable code: a file named *_avx2.cpp or *_avx512.cpp gets its flags from its name.
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
+set(CMAKE_CXX_FLAGS_DEBUG "-Og -g")
+
+add_compile_options(-Wall -Wextra -Werror)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # std::string's operator+ at -O2 (GCC bug 105651).
+  add_compile_options(-Wno-restrict)
+endif()
+add_compile_options(-fno-semantic-interposition)
+
+if(CARNOT_SANITIZE)
+  add_compile_options(-fsanitize=${CARNOT_SANITIZE} -fno-sanitize-recover=all
+    -fno-omit-frame-pointer -O1)
+  add_link_options(-fsanitize=${CARNOT_SANITIZE})
+  # GCC's flow analysis loses its way among the instrumentation.
+  add_compile_options(-Wno-maybe-uninitialized)
+endif()
+if(CARNOT_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
+# Paths below the source folder alone, so that checkouts in different places share one cache.
+add_compile_options("-ffile-prefix-map=${CMAKE_SOURCE_DIR}=.")
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+    env "CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}" CCACHE_NOHASHDIR=1 "${CCACHE_PROGRAM}")
+endif()
+
+find_program(MOLD_PROGRAM mold)
+find_program(LLD_PROGRAM NAMES ld.lld ld.lld-19)
+if(MOLD_PROGRAM)
+  add_link_options(-fuse-ld=mold)
+elseif(LLD_PROGRAM AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  add_link_options(-fuse-ld=lld)
+endif()
