@@ -1,0 +1,129 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/dim.h"
+#include "base/layout.h"
+#include "base/tensor.h"
+
+namespace carnot {
+
+// An engine as plain data: what plan emits, the file holds and the runtime executes.
+
+// A Dim compiled to postfix code over symbol indices. Pairs of (DimOp, operand).
+enum class DimOp : int64_t { Constant, Symbol, Add, Mul, FloorDiv, Max };
+struct DimProgram {
+  std::vector<int64_t> code;
+
+  static DimProgram compile(const Dim& dim, std::span<const std::string> symbols);
+  // Throws Error (InvalidModel) on a code that would read outside or overflow.
+  void validate(size_t symbolCount) const;
+  int64_t evaluate(std::span<const int64_t> symbolValues) const;  // after validate
+  friend bool operator==(const DimProgram&, const DimProgram&) = default;
+};
+
+// A name of the shape language; its value is read off an input's dims.
+struct EngineSymbol {
+  std::string name;
+  int32_t input = 0, axis = 0;  // where setInputShape finds it
+};
+
+// Ranges of the symbols, in their order. Enforced ranges refuse shapes outside; others only say what
+// was tuned.
+struct EngineProfile {
+  struct Range {
+    int64_t min = 0, opt = 0, max = 0;
+    friend bool operator==(const Range&, const Range&) = default;
+  };
+  std::vector<Range> symbols;
+  bool enforced = false;
+};
+
+struct EngineGuard {
+  DimProgram a, b;
+  std::string what;
+};
+
+struct EngineTensor {
+  enum class Kind : uint8_t {
+    Input,       // the application's memory; plain layout
+    Output,      // the application's memory; plain layout
+    Activation,  // placed in the context's arena
+    Constant,    // section `weight`
+    Shape,       // int64 contents computed from the symbols when shapes are set
+  };
+  std::string name;
+  Kind kind = Kind::Activation;
+  DType dtype = DType::F32;
+  Layout layout;
+  std::vector<DimProgram> dims;      // logical
+  int32_t weight = -1;               // Constant
+  std::vector<DimProgram> contents;  // Shape
+  // A view: the bytes of tensor `viewOf` (itself no view) from `viewOffset` bytes on. For an Output
+  // or Input the other way round is said by the tensor that lies inside it.
+  int32_t viewOf = -1;
+  DimProgram viewOffset;
+};
+
+struct EngineStep {
+  struct Variant {
+    std::string kernel;
+    uint32_t revision = 1;
+    std::vector<std::byte> parameters;
+    std::vector<int32_t> weights;     // sections
+    std::vector<int64_t> tunedAt;     // symbol values; the runtime takes the nearest variant
+  };
+  std::string name;
+  std::string region;                // Region::toString, for reports and costs
+  std::vector<std::string> origins;  // ONNX nodes
+  std::vector<int32_t> regionInputs;  // tensors of every region input, -1 absent: for costs
+  std::vector<int32_t> inputs;       // tensors, as Prepared::runtimeInputs orders them
+  std::vector<int32_t> outputs;
+  std::vector<Variant> variants;     // all of one parameter layout: at least one
+};
+
+struct EngineWeight {
+  DType dtype = DType::U8;
+  std::vector<int64_t> dims;
+  Tensor data;  // owned, or borrowed from the mapped file
+};
+
+struct EngineMeta {
+  std::string producer;     // "carnot 0.1.0"
+  std::string modelName;
+  std::string device;       // DeviceTraits::fingerprint of the build
+  std::string deviceKind;
+  uint32_t isaBits = 0;     // needed to run
+  int32_t threads = 1;      // tuned for
+  std::string explanation;  // JSON: candidates, times and refusals by step
+};
+
+struct Engine {
+  EngineMeta meta;
+  std::vector<EngineSymbol> symbols;
+  std::vector<EngineProfile> profiles;
+  std::vector<EngineGuard> guards;
+  std::vector<EngineTensor> tensors;
+  std::vector<int32_t> inputs, outputs;  // tensors
+  std::vector<EngineStep> steps;
+  std::vector<EngineWeight> weights;
+};
+
+// Throws Error (InvalidModel) on the first index, order or program that does not hold: after it, the
+// runtime may use every index unchecked.
+void validateEngine(const Engine& engine);
+
+// Writes head and weights; all or nothing. The same engine gives the same bytes.
+void saveEngine(const Engine& engine, const std::string& path);
+std::vector<std::byte> serializeEngine(const Engine& engine);
+// Maps the file; weights stay untouched until used (verifyWeights hashes them now). Throws Error:
+// Io, InvalidModel (damaged), Incompatible (format version).
+std::shared_ptr<const Engine> loadEngine(const std::string& path, bool verifyWeights = false);
+std::shared_ptr<const Engine> deserializeEngine(std::span<const std::byte> bytes,
+                                                bool verifyWeights = false);
+
+}  // namespace carnot

@@ -1,0 +1,118 @@
+#pragma once
+
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/layout.h"
+#include "ops/operator.h"
+#include "ops/region.h"
+
+namespace carnot {
+
+struct Node;
+
+// A tensor of the graph. Owned by the graph; addresses are stable.
+struct Value {
+  std::string name;  // unique in the graph
+  TensorType type;
+  Layout layout;                                  // set by the layout phase
+  std::shared_ptr<const Tensor> constant;         // contents, when constant
+  std::optional<std::vector<Dim>> contents;       // small integer tensors: contents as expressions
+  Node* producer = nullptr;                       // null: graph input or constant
+  size_t producerOutput = 0;
+  std::vector<Node*> consumers;  // one entry a use; graph outputs are not counted
+
+  bool isConstant() const { return constant != nullptr; }
+};
+
+// What a node does: one operator before fusion, one region after it.
+struct Node {
+  std::string name;  // unique in the graph
+  Operator op;
+  std::shared_ptr<const Region> region;  // after fusion; op is empty then
+  std::vector<Value*> inputs;            // null: an absent optional input
+  std::vector<Value*> outputs;
+  std::vector<std::string> origins;  // names of the ONNX nodes it came from
+  std::list<std::unique_ptr<Node>>::iterator position;
+
+  std::string_view opName() const;  // the operator's, or the region's label
+  template <typename T>
+  const T* as() const {
+    return op ? op.as<T>() : nullptr;
+  }
+};
+
+struct Guard {
+  Dim a, b;
+  std::string what;
+};
+
+// A directed acyclic graph in single assignment; nodes are kept in topological order.
+class Graph {
+ public:
+  using NodeList = std::list<std::unique_ptr<Node>>;
+
+  std::string name;
+  std::vector<Value*> inputs, outputs;
+  std::vector<Guard> guards;
+  // Upper bounds of symbols that depend on data.
+  std::unordered_map<std::string, Dim> symbolBounds;
+
+  Graph() = default;
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+  Graph(Graph&&) = default;
+  Graph& operator=(Graph&&) = default;
+
+  Value* addInput(std::string name, TensorType type);
+  Value* addConstant(std::string name, Tensor tensor);  // equal small tensors are shared
+  Value* addConstant(std::string name, std::shared_ptr<const Tensor> tensor);
+  // Appends before `before` (null: at the end), infers the outputs' types. `outputs` is their count.
+  Node* addNode(std::string name, Operator op, std::vector<Value*> inputs, size_t outputs = 1,
+                Node* before = nullptr);
+  Node* addRegion(std::string name, Region region, std::vector<Value*> inputs,
+                  Node* before = nullptr);
+  void replaceUses(Value* from, Value* to);  // in nodes and graph outputs
+  void setInput(Node* node, size_t index, Value* value);
+  void erase(Node* node);                    // its outputs must be unused
+  void eraseUnusedValues();
+  void infer(Node* node);  // renews the outputs' types and contents; throws Error within the node
+  void inferAll();
+  void sort();  // stable topological order; throws Error (InvalidModel) on a cycle
+
+  const NodeList& nodes() const { return nodes_; }
+  std::vector<Node*> nodeList() const;  // a snapshot, safe against changes
+  const std::vector<std::unique_ptr<Value>>& values() const { return values_; }
+  bool isOutput(const Value* value) const;
+  std::string uniqueName(std::string_view stem);
+  Dim freshSymbol(std::string_view hint, Dim upper);
+
+ private:
+  Value* newValue(std::string name);
+  NodeList nodes_;
+  std::vector<std::unique_ptr<Value>> values_;
+  std::unordered_map<std::string, int> names_;
+};
+
+// A change that a pass proposes: new nodes are built at once, before `root`; what they replace is
+// only cut when the patch is applied.
+struct Patch {
+  std::string label;   // of the rule: "fold-batch-norm"
+  std::string reason;  // what was seen
+  Node* root = nullptr;
+  std::vector<std::pair<Value*, Value*>> replacements;  // every use of first becomes second
+
+  // Replaces, hands the dead nodes' origins on to the new ones, drops what is dead.
+  void apply(Graph& graph) const;
+};
+
+// Throws Error (Internal) naming the first broken rule: order, types against inference, uses,
+// producers, names.
+void verify(const Graph& graph);
+
+}  // namespace carnot

@@ -1,0 +1,116 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/layout.h"
+#include "devices/device.h"
+#include "ops/region.h"
+
+namespace carnot {
+
+// One tensor of a problem. A constant's contents may decide what a kernel packs or folds, never
+// whether it supports the problem.
+struct TensorDesc {
+  DType dtype = DType::F32;
+  Shape shape;
+  const Tensor* constant = nullptr;
+  bool present = true;  // false: an optional input left out
+};
+
+// What a kernel is asked to carry out.
+struct Problem {
+  Region region;
+  std::vector<TensorDesc> inputs, outputs;  // of the region, logical dims
+  DeviceTraits device;
+
+  std::vector<TensorType> inputTypes() const;
+  std::vector<TensorType> tensorTypes() const;  // of every local tensor of the region
+  // Canonical: equal for problems that run alike (constant contents left out, scalars' included).
+  uint64_t hash() const;
+  std::string toString() const;
+};
+
+// One way of running a kernel: its parameters and the layouts it reads and writes.
+struct Configuration {
+  FieldMap parameters;  // "rows=14, vectors=2"
+  std::vector<Layout> inputs, outputs;
+  std::string toString() const;
+};
+
+struct Refusal {
+  std::string reason;
+};
+using Support = std::variant<Refusal, std::vector<Configuration>>;
+
+// What a kernel leaves in the engine: bytes that it alone reads, and constants packed for the device.
+struct Prepared {
+  std::vector<std::byte> parameters;
+  std::vector<Tensor> weights;
+  // The problem's inputs that are still passed at run time, in the order run() gets them; constants
+  // that were packed are left out, others stay.
+  std::vector<int> runtimeInputs;
+};
+
+// What a step gets at each run. Pointers are aligned to 64 bytes unless they are an application's.
+struct RunArguments {
+  const void* const* inputs;
+  void* const* outputs;
+  void* workspace;  // Executable::workspaceBytes, aligned to 64
+  Stream* stream;
+  ThreadPool* pool;  // CPU
+};
+
+// A kernel ready for one set of shapes. Immutable: contexts share it.
+class Executable {
+ public:
+  virtual ~Executable() = default;
+  virtual size_t workspaceBytes() const { return 0; }
+  virtual void run(const RunArguments& arguments) const = 0;
+};
+
+// Logical dims of every runtime input and of every output.
+struct ConcreteShapes {
+  std::vector<std::vector<int64_t>> inputs, outputs;
+};
+
+// A kernel with its code and weights. Immutable after bind; specialize may be called from several
+// threads.
+class BoundKernel {
+ public:
+  virtual ~BoundKernel() = default;
+  virtual std::unique_ptr<Executable> specialize(const ConcreteShapes& shapes) const = 0;
+};
+
+struct BindArguments {
+  std::span<const std::byte> parameters;
+  std::vector<TensorView> weights;  // as Prepared::weights; outlive the bound kernel
+  DeviceTraits device;
+};
+
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+  virtual std::string_view name() const = 0;  // "cpu/conv/direct": a path, stable across releases
+  virtual uint32_t revision() const { return 1; }  // of the parameters' format
+  // The ways to run the problem, or why there is none. Looks at types, dims, attributes and device;
+  // asks for dims it needs as constants.
+  virtual Support supports(const Problem& problem) const = 0;
+  // A relative estimate in seconds at concrete dims, to order candidates before timing.
+  virtual double estimate(const Problem& problem, const Configuration& configuration,
+                          const ConcreteShapes& shapes) const;
+  virtual Prepared prepare(const Problem& problem, const Configuration& configuration) const = 0;
+  // Validates the parameters (they may come from a hostile file): throws Error (InvalidModel).
+  virtual std::unique_ptr<BoundKernel> bind(const BindArguments& arguments) const = 0;
+};
+
+// The kernels of this build in order of preference; the reference comes last and refuses nothing.
+std::span<const Kernel* const> cpuKernels();
+const Kernel* findKernel(std::string_view name);
+
+}  // namespace carnot

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ops/operator.h"
+
+namespace carnot {
+
+// A short list of operators that one kernel may carry out as a whole. Local tensors are numbered:
+// 0 … inputCount-1 are the inputs, then each step's outputs in order; -1 is an absent optional input.
+// Canonical: steps in topological order, inputs in order of first use, no dead steps.
+struct Region {
+  struct Step {
+    Operator op;
+    std::vector<int> inputs;
+    int firstOutput = 0;
+    int outputCount = 1;
+    friend bool operator==(const Step&, const Step&) = default;
+  };
+  int inputCount = 0;
+  std::vector<Step> steps;
+  std::vector<int> outputs;  // local tensors that leave the region
+
+  static Region single(Operator op, std::span<const bool> inputPresent, int outputCount);
+  int tensorCount() const;
+  bool isInput(int tensor) const { return tensor >= 0 && tensor < inputCount; }
+  const Step* producerOf(int tensor) const;  // null for inputs
+  int useCount(int tensor) const;            // by steps; leaving the region not counted
+  // The one step that is not pointwise; null when all are. Several: the first.
+  const Step* anchor() const;
+  bool allPointwise() const;
+
+  uint64_t hash() const;
+  friend bool operator==(const Region&, const Region&) = default;
+  std::string label() const;     // "Conv+Add+Relu"
+  std::string toString() const;  // "(a,b,c) d=Conv{...}(a,b,c) e=Relu(d) -> e"
+  static Region parse(std::string_view text);
+};
+
+// Types of every local tensor from the inputs' (entries of absent inputs are ignored). Throws what
+// infer throws.
+std::vector<TensorType> inferRegion(const Region& region, std::span<const TensorType> inputs,
+                                    std::span<const Tensor* const> constants = {});
+
+// Runs each step's reference in turn.
+void referenceRegion(const Region& region, const ReferenceContext& context);
+
+// flops of all steps; bytes of what enters and leaves the region.
+Cost costRegion(const Region& region, std::span<const TensorType> inputs);
+
+// The region's pointwise tail behind one tensor as straight-line code: Input 0 is `from`; the others
+// are operands[i - 1], local tensors outside the tail. Covers every step that depends on `from`
+// (all of them pointwise, else nullopt).
+struct PointwiseTail {
+  ScalarProgram program;       // outputs: region.outputs that depend on `from`, in order
+  std::vector<int> operands;   // local tensors read beside `from`
+};
+std::optional<PointwiseTail> pointwiseTail(const Region& region, int from,
+                                           std::span<const TensorType> types);
+// A region of pointwise steps alone as one program over its inputs.
+ScalarProgram pointwiseProgram(const Region& region, std::span<const TensorType> types);
+
+}  // namespace carnot
