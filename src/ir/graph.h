@@ -99,20 +99,4 @@ class Graph {
   std::unordered_map<std::string, int> names_;
 };
 
-// A change that a pass proposes: new nodes are built at once, before `root`; what they replace is
-// only cut when the patch is applied.
-struct Patch {
-  std::string label;   // of the rule: "fold-batch-norm"
-  std::string reason;  // what was seen
-  Node* root = nullptr;
-  std::vector<std::pair<Value*, Value*>> replacements;  // every use of first becomes second
-
-  // Replaces, hands the dead nodes' origins on to the new ones, drops what is dead.
-  void apply(Graph& graph) const;
-};
-
-// Throws Error (Internal) naming the first broken rule: order, types against inference, uses,
-// producers, names.
-void verify(const Graph& graph);
-
 }  // namespace carnot

@@ -1,0 +1,247 @@
+#include "ir/graph.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <deque>
+#include <unordered_set>
+
+#include "base/error.h"
+
+namespace carnot {
+
+namespace {
+constexpr int64_t kSharedConstantElements = 64;
+constexpr int64_t kContentsElements = 64;
+
+void removeOne(std::vector<Node*>& nodes, const Node* node) {
+  if (auto found = std::find(nodes.begin(), nodes.end(), node); found != nodes.end())
+    nodes.erase(found);
+}
+}  // namespace
+
+std::string_view Node::opName() const { return op ? op.name() : std::string_view("Region"); }
+
+Value* Graph::newValue(std::string valueName) {
+  values_.push_back(std::make_unique<Value>());
+  Value* value = values_.back().get();
+  value->name = uniqueName(valueName);
+  return value;
+}
+
+std::string Graph::uniqueName(std::string_view stem) {
+  std::string base(stem.empty() ? "t" : stem);
+  auto [found, fresh] = names_.try_emplace(base, 0);
+  if (fresh) return base;
+  while (true) {
+    std::string candidate = fmt::format("{}_{}", base, ++found->second);
+    if (names_.try_emplace(candidate, 0).second) return candidate;
+    found = names_.find(base);  // the table may have grown
+  }
+}
+
+Dim Graph::freshSymbol(std::string_view hint, Dim upper) {
+  std::string name = uniqueName(fmt::format("{}_size", hint));
+  symbolBounds.emplace(name, std::move(upper));
+  return Dim::symbol(name);
+}
+
+Value* Graph::addInput(std::string inputName, TensorType type) {
+  Value* value = newValue(std::move(inputName));
+  value->type = std::move(type);
+  inputs.push_back(value);
+  return value;
+}
+
+Value* Graph::addConstant(std::string constantName, Tensor tensor) {
+  return addConstant(std::move(constantName), std::make_shared<const Tensor>(std::move(tensor)));
+}
+
+Value* Graph::addConstant(std::string constantName, std::shared_ptr<const Tensor> tensor) {
+  if (tensor->count() <= kSharedConstantElements) {
+    for (const auto& value : values_)
+      if (value->constant && value->constant->count() == tensor->count() &&
+          value->constant->sameBytes(*tensor))
+        return value.get();
+  }
+  Value* value = newValue(std::move(constantName));
+  value->type = {tensor->dtype(), Shape::of(tensor->dims())};
+  if (tensor->count() <= kContentsElements && (isInteger(tensor->dtype()) ||
+                                               tensor->dtype() == DType::Bool)) {
+    std::vector<Dim> contents;
+    for (int64_t element : tensor->toInts()) contents.emplace_back(element);
+    value->contents = std::move(contents);
+  }
+  value->constant = std::move(tensor);
+  return value;
+}
+
+Node* Graph::addNode(std::string nodeName, Operator op, std::vector<Value*> nodeInputs,
+                     size_t outputs, Node* before) {
+  auto owned = std::make_unique<Node>();
+  Node* node = owned.get();
+  node->name = uniqueName(nodeName);
+  node->op = std::move(op);
+  node->inputs = std::move(nodeInputs);
+  for (size_t i = 0; i < outputs; ++i) {
+    Value* value =
+        newValue(outputs == 1 ? node->name + ":0" : fmt::format("{}:{}", node->name, i));
+    value->producer = node;
+    value->producerOutput = i;
+    node->outputs.push_back(value);
+  }
+  for (Value* input : node->inputs)
+    if (input) input->consumers.push_back(node);
+  node->position = nodes_.insert(before ? before->position : nodes_.end(), std::move(owned));
+  try {
+    infer(node);
+  } catch (...) {
+    erase(node);
+    throw;
+  }
+  return node;
+}
+
+Node* Graph::addRegion(std::string nodeName, Region region, std::vector<Value*> nodeInputs,
+                       Node* before) {
+  auto owned = std::make_unique<Node>();
+  Node* node = owned.get();
+  node->name = uniqueName(nodeName);
+  node->inputs = std::move(nodeInputs);
+  for (size_t i = 0; i < region.outputs.size(); ++i) {
+    Value* value = newValue(fmt::format("{}:{}", node->name, i));
+    value->producer = node;
+    value->producerOutput = i;
+    node->outputs.push_back(value);
+  }
+  node->region = std::make_shared<const Region>(std::move(region));
+  for (Value* input : node->inputs)
+    if (input) input->consumers.push_back(node);
+  node->position = nodes_.insert(before ? before->position : nodes_.end(), std::move(owned));
+  infer(node);
+  return node;
+}
+
+void Graph::infer(Node* node) {
+  try {
+    if (node->region) {
+      std::vector<TensorType> types;
+      std::vector<const Tensor*> constants;
+      for (Value* input : node->inputs) {
+        types.push_back(input ? input->type : TensorType{});
+        constants.push_back(input ? input->constant.get() : nullptr);
+      }
+      std::vector<TensorType> all = inferRegion(*node->region, types, constants);
+      for (size_t i = 0; i < node->outputs.size(); ++i)
+        node->outputs[i]->type = all[node->region->outputs[i]];
+      return;
+    }
+    InferContext context;
+    std::vector<InferContext::Input> seen;
+    for (Value* input : node->inputs) {
+      InferContext::Input entry;
+      if (input) {
+        entry.type = &input->type;
+        entry.constant = input->constant.get();
+        entry.contents = input->contents ? &*input->contents : nullptr;
+      }
+      seen.push_back(entry);
+    }
+    context.inputs = seen;
+    context.outputs.resize(node->outputs.size());
+    context.freshSymbol = [&](std::string_view hint, Dim upper) {
+      return freshSymbol(hint, std::move(upper));
+    };
+    node->op.definition().infer(node->op, context);
+    for (size_t i = 0; i < node->outputs.size(); ++i) {
+      node->outputs[i]->type = std::move(context.outputs[i].type);
+      node->outputs[i]->contents = std::move(context.outputs[i].contents);
+    }
+    for (auto& guard : context.guards) {
+      bool known = std::any_of(guards.begin(), guards.end(), [&](const Guard& other) {
+        return other.a == guard.a && other.b == guard.b;
+      });
+      if (!known) guards.push_back({std::move(guard.a), std::move(guard.b), std::move(guard.what)});
+    }
+  } catch (Error& error) {
+    error.within(fmt::format("node {} ({})", node->name, node->opName()));
+    throw;
+  }
+}
+
+void Graph::inferAll() {
+  for (const auto& node : nodes_) infer(node.get());
+}
+
+void Graph::replaceUses(Value* from, Value* to) {
+  for (Node* consumer : std::vector<Node*>(from->consumers)) {
+    for (Value*& input : consumer->inputs) {
+      if (input != from) continue;
+      input = to;
+      to->consumers.push_back(consumer);
+    }
+  }
+  from->consumers.clear();
+  for (Value*& output : outputs)
+    if (output == from) output = to;
+}
+
+void Graph::setInput(Node* node, size_t index, Value* value) {
+  if (Value* old = node->inputs.at(index)) removeOne(old->consumers, node);
+  node->inputs[index] = value;
+  if (value) value->consumers.push_back(node);
+}
+
+bool Graph::isOutput(const Value* value) const {
+  return std::find(outputs.begin(), outputs.end(), value) != outputs.end();
+}
+
+void Graph::erase(Node* node) {
+  for (Value* output : node->outputs)
+    ensure(output->consumers.empty() && !isOutput(output), "an erased node is still used");
+  for (Value* input : node->inputs)
+    if (input) removeOne(input->consumers, node);
+  std::unordered_set<const Value*> gone(node->outputs.begin(), node->outputs.end());
+  std::erase_if(values_, [&](const auto& value) { return gone.contains(value.get()); });
+  nodes_.erase(node->position);
+}
+
+void Graph::eraseUnusedValues() {
+  std::unordered_set<const Value*> kept(inputs.begin(), inputs.end());
+  kept.insert(outputs.begin(), outputs.end());
+  std::erase_if(values_, [&](const auto& value) {
+    return !value->producer && value->consumers.empty() && !kept.contains(value.get());
+  });
+}
+
+std::vector<Node*> Graph::nodeList() const {
+  std::vector<Node*> list;
+  list.reserve(nodes_.size());
+  for (const auto& node : nodes_) list.push_back(node.get());
+  return list;
+}
+
+void Graph::sort() {
+  std::unordered_map<const Node*, size_t> pending;
+  std::deque<Node*> ready;
+  for (const auto& node : nodes_) {
+    size_t waits = 0;
+    for (Value* input : node->inputs) waits += input && input->producer;
+    pending[node.get()] = waits;
+    if (waits == 0) ready.push_back(node.get());
+  }
+  size_t placed = 0;
+  while (!ready.empty()) {
+    Node* node = ready.front();
+    ready.pop_front();
+    nodes_.splice(nodes_.end(), nodes_, node->position);
+    ++placed;
+    for (Value* output : node->outputs)
+      for (Node* consumer : output->consumers)
+        if (--pending[consumer] == 0) ready.push_back(consumer);
+  }
+  if (placed != nodes_.size())
+    throw Error(ErrorCode::InvalidModel, "the graph has a cycle", "a directed acyclic graph");
+}
+
+}  // namespace carnot

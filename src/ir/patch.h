@@ -1,0 +1,61 @@
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ir/graph.h"
+
+namespace carnot {
+
+// A change that a pass proposes: new nodes, which tensors they replace, and why. Nothing happens to
+// the graph before apply().
+class Patch {
+ public:
+  // A tensor of the graph, or one that the patch will make.
+  struct Ref {
+    Value* existing = nullptr;
+    int index = -1;   // of the patch's additions
+    int output = 0;
+    Ref() = default;  // an absent optional input
+    Ref(Value* value) : existing(value) {}  // NOLINT: a value is a reference to itself
+  };
+
+  // `root`: new nodes go right before it. It is the last, in order, of the nodes that the patch
+  // replaces.
+  Patch(std::string label, Node* root, std::string reason = {})
+      : label_(std::move(label)), reason_(std::move(reason)), root_(root) {}
+
+  Ref add(Operator op, std::vector<Ref> inputs, int outputs = 1);
+  Ref add(Region region, std::vector<Ref> inputs);
+  Ref constant(Tensor tensor, std::string name = "constant");
+  Ref scalar(DType dtype, double value) { return constant(Tensor::scalar(dtype, value)); }
+  static Ref outputOf(Ref node, int output) {
+    node.output = output;
+    return node;
+  }
+  void replace(Value* from, Ref to) { replacements_.emplace_back(from, to); }
+
+  const std::string& label() const { return label_; }
+  const std::string& reason() const { return reason_; }
+
+  // Makes the new nodes, redirects every use, drops what died; the new nodes inherit the dead ones'
+  // origins. Throws Error (Internal) naming the patch when a replacement has another type.
+  void apply(Graph& graph) const;
+
+ private:
+  struct Addition {
+    Operator op;
+    std::shared_ptr<const Region> region;
+    std::shared_ptr<const Tensor> tensor;
+    std::string name;
+    std::vector<Ref> inputs;
+    int outputs = 1;
+  };
+  std::string label_, reason_;
+  Node* root_;
+  std::vector<Addition> additions_;
+  std::vector<std::pair<Value*, Ref>> replacements_;
+};
+
+}  // namespace carnot
