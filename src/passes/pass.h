@@ -1,0 +1,51 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/log.h"
+#include "ir/graph.h"
+#include "ir/patch.h"
+
+namespace carnot {
+
+// The phases of the compiler that rewrite the graph, in order.
+enum class Phase : uint8_t { Normalize, Simplify, Precision, Fuse };
+std::string_view phaseName(Phase phase);
+
+// One rewrite: looks at `node`, changes nothing, proposes a patch or not.
+using Rule = std::function<std::optional<Patch>(const Graph& graph, Node* node)>;
+
+struct Pass {
+  std::string_view name;  // "fold-batch-norm": what --skipPass takes
+  Phase phase;
+  std::string_view purpose;  // one line, for the list
+  Rule rule;                 // tried at every node in order, until a whole round changes nothing
+};
+
+// Every pass in the order that it runs.
+std::span<const Pass> allPasses();
+
+struct PassReport {
+  std::string_view name;
+  int patches = 0;
+  double milliseconds = 0;
+};
+
+struct PassOptions {
+  std::set<std::string, std::less<>> skip;  // names; an unknown one throws Error (InvalidArgument)
+  // Only the first this many patches are applied: to bisect. Negative: no limit.
+  int64_t patchLimit = -1;
+  int64_t foldLimitBytes = int64_t(64) << 20;  // larger results stay unfolded
+  Log log;
+  std::function<void(const PassReport& report, const Graph& graph)> afterPass;
+};
+
+// Runs the phase's passes; the graph is verified after each.
+void runPasses(Graph& graph, Phase phase, const PassOptions& options);
+
+}  // namespace carnot
