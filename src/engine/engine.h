@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -20,9 +21,13 @@ struct DimProgram {
   std::vector<int64_t> code;
 
   static DimProgram compile(const Dim& dim, std::span<const std::string> symbols);
-  // Throws Error (InvalidModel) on a code that would read outside or overflow.
+  // Throws Error (InvalidModel) on a code that reads outside its stack or the symbols.
   void validate(size_t symbolCount) const;
-  int64_t evaluate(std::span<const int64_t> symbolValues) const;  // after validate
+  // After validate. Throws Error (InvalidArgument) when these values overflow 64 bits or divide by
+  // 0.
+  int64_t evaluate(std::span<const int64_t> symbolValues) const;
+  std::optional<int64_t> constant() const;                // the value when it is one number
+  Dim toDim(std::span<const std::string> symbols) const;  // after validate; for messages
   friend bool operator==(const DimProgram&, const DimProgram&) = default;
 };
 
@@ -32,8 +37,8 @@ struct EngineSymbol {
   int32_t input = 0, axis = 0;  // where setInputShape finds it
 };
 
-// Ranges of the symbols, in their order. Enforced ranges refuse shapes outside; others only say what
-// was tuned.
+// Ranges of the symbols, in their order. Enforced ranges refuse shapes outside; others only say
+// what was tuned.
 struct EngineProfile {
   struct Range {
     int64_t min = 0, opt = 0, max = 0;
@@ -54,7 +59,7 @@ struct EngineTensor {
     Output,      // the application's memory; plain layout
     Activation,  // placed in the context's arena
     Constant,    // section `weight`
-    Shape,       // int64 contents computed from the symbols when shapes are set
+    Shape,       // integer or Bool contents computed from the symbols when shapes are set
   };
   std::string name;
   Kind kind = Kind::Activation;
@@ -63,27 +68,32 @@ struct EngineTensor {
   std::vector<DimProgram> dims;      // logical
   int32_t weight = -1;               // Constant
   std::vector<DimProgram> contents;  // Shape
-  // A view: the bytes of tensor `viewOf` (itself no view) from `viewOffset` bytes on. For an Output
-  // or Input the other way round is said by the tensor that lies inside it.
+  // An Activation may be a view: the bytes of tensor `viewOf` (itself no view; of any kind, but
+  // only Activation and Output are written to) from `viewOffset` bytes on. So a step that writes a
+  // view of an Output writes the application's memory. An Output with `viewOf` set is a copy: the
+  // runtime fills the application's memory from that tensor after the last step.
   int32_t viewOf = -1;
   DimProgram viewOffset;
 };
 
+// Steps run in order. An input must be defined before: by the application, as a constant, or
+// because an earlier step wrote it or any other tensor within the same memory.
 struct EngineStep {
   struct Variant {
     std::string kernel;
     uint32_t revision = 1;
     std::vector<std::byte> parameters;
-    std::vector<int32_t> weights;     // sections
-    std::vector<int64_t> tunedAt;     // symbol values; the runtime takes the nearest variant
+    std::vector<int32_t> weights;  // sections
+    // Symbol values; the runtime takes the variant nearest in log space. May be empty if alone.
+    std::vector<int64_t> tunedAt;
   };
   std::string name;
-  std::string region;                // Region::toString, for reports and costs
-  std::vector<std::string> origins;  // ONNX nodes
+  std::string region;                 // Region::toString, for reports and costs
+  std::vector<std::string> origins;   // ONNX nodes
   std::vector<int32_t> regionInputs;  // tensors of every region input, -1 absent: for costs
-  std::vector<int32_t> inputs;       // tensors, as Prepared::runtimeInputs orders them
+  std::vector<int32_t> inputs;        // tensors, as Prepared::runtimeInputs orders them; -1 absent
   std::vector<int32_t> outputs;
-  std::vector<Variant> variants;     // all of one parameter layout: at least one
+  std::vector<Variant> variants;  // all of one parameter layout: at least one
 };
 
 struct EngineWeight {
@@ -93,37 +103,39 @@ struct EngineWeight {
 };
 
 struct EngineMeta {
-  std::string producer;     // "carnot 0.1.0"
+  std::string producer;  // "carnot 0.1.0"
   std::string modelName;
-  std::string device;       // DeviceTraits::fingerprint of the build
+  std::string device;  // DeviceTraits::fingerprint of the build
   std::string deviceKind;
   uint32_t isaBits = 0;     // needed to run
   int32_t threads = 1;      // tuned for
   std::string explanation;  // JSON: candidates, times and refusals by step
 };
 
-struct Engine {
+struct EngineData {
   EngineMeta meta;
   std::vector<EngineSymbol> symbols;
   std::vector<EngineProfile> profiles;
   std::vector<EngineGuard> guards;
   std::vector<EngineTensor> tensors;
-  std::vector<int32_t> inputs, outputs;  // tensors
+  // Tensors in the application's order. `inputs` holds every Input once. `outputs` holds every
+  // Output once, and may hold tensors of other kinds, which are copied out after the last step.
+  std::vector<int32_t> inputs, outputs;
   std::vector<EngineStep> steps;
   std::vector<EngineWeight> weights;
 };
 
-// Throws Error (InvalidModel) on the first index, order or program that does not hold: after it, the
-// runtime may use every index unchecked.
-void validateEngine(const Engine& engine);
+// Throws Error (InvalidModel) on the first index, order or program that does not hold: after it,
+// the runtime may use every index unchecked.
+void validateEngine(const EngineData& engine);
 
 // Writes head and weights; all or nothing. The same engine gives the same bytes.
-void saveEngine(const Engine& engine, const std::string& path);
-std::vector<std::byte> serializeEngine(const Engine& engine);
+void saveEngine(const EngineData& engine, const std::string& path);
+std::vector<std::byte> serializeEngine(const EngineData& engine);
 // Maps the file; weights stay untouched until used (verifyWeights hashes them now). Throws Error:
 // Io, InvalidModel (damaged), Incompatible (format version).
-std::shared_ptr<const Engine> loadEngine(const std::string& path, bool verifyWeights = false);
-std::shared_ptr<const Engine> deserializeEngine(std::span<const std::byte> bytes,
-                                                bool verifyWeights = false);
+std::shared_ptr<const EngineData> loadEngine(const std::string& path, bool verifyWeights = false);
+std::shared_ptr<const EngineData> deserializeEngine(std::span<const std::byte> bytes,
+                                                    bool verifyWeights = false);
 
 }  // namespace carnot

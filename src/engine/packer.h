@@ -17,8 +17,8 @@ struct Packing {
   int64_t totalBytes = 0;
 };
 
-// Places buffers so that no two that live at once overlap: a pure function, the same at build and at
-// run time. Best fit in decreasing size, improved by a bounded local search.
+// Places buffers so that no two that live at once overlap: a pure function, the same at build and
+// at run time. Best fit in decreasing size, improved by a bounded local search.
 Packing packOffsets(std::span<const Lifetime> lifetimes);
 
 // The most bytes that live at any one step: no packing is smaller.

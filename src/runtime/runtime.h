@@ -12,22 +12,23 @@
 
 namespace carnot {
 
-class Context;
+class ExecutionContext;
 
 // A loaded engine with its kernels bound: immutable, shared by any number of contexts and threads.
 class LoadedEngine : public std::enable_shared_from_this<LoadedEngine> {
  public:
-  // Throws Error (Incompatible) when the host lacks an instruction set that the engine needs, saying
-  // both. threads 0: what the engine was tuned for.
-  static std::shared_ptr<LoadedEngine> create(std::shared_ptr<const Engine> engine, int threads = 0);
+  // Throws Error (Incompatible) when the host lacks an instruction set that the engine needs,
+  // saying both. threads 0: what the engine was tuned for.
+  static std::shared_ptr<LoadedEngine> create(std::shared_ptr<const EngineData> engine,
+                                              int threads = 0);
   ~LoadedEngine();
 
-  const Engine& engine() const;
+  const EngineData& engine() const;
   int threads() const;
-  std::shared_ptr<Context> createContext();
+  std::shared_ptr<ExecutionContext> createContext();
 
  private:
-  friend class Context;
+  friend class ExecutionContext;
   struct State;
   std::unique_ptr<State> state_;
 };
@@ -39,13 +40,13 @@ struct StepTime {
 };
 
 // One inference at a time; several contexts run at once. Shapes are set, then addresses, then run.
-class Context {
+class ExecutionContext {
  public:
-  virtual ~Context() = default;
+  virtual ~ExecutionContext() = default;
 
   virtual void setProfile(int profile) = 0;
-  // Dims of input `index` (position in Engine::inputs). Throws Error (InvalidArgument) naming the
-  // input, what it has and what is needed: rank, fixed dims, ranges of an enforced profile.
+  // Dims of input `index` (position in EngineData::inputs). Throws Error (InvalidArgument) naming
+  // the input, what it has and what is needed: rank, fixed dims, ranges of an enforced profile.
   virtual void setInputShape(int index, std::span<const int64_t> dims) = 0;
   virtual void setInputAddress(int index, const void* data) = 0;
   virtual void setOutputAddress(int index, void* data) = 0;
@@ -60,12 +61,13 @@ class Context {
   virtual void run() = 0;
   // Runs with each step timed.
   virtual void runProfiled(std::vector<StepTime>& times) = 0;
-  // Calls back with each step's output while it is live (compare tools); tensors are in engine layout.
+  // Calls back with each step's output while it is live (compare tools); tensors are in engine
+  // layout.
   using Watcher = std::function<void(int step, int tensor, const TensorView& view)>;
   virtual void runWatched(const Watcher& watcher) = 0;
 
   struct Memory {
-    int64_t arenaBytes = 0;      // activations and workspace at the shapes set
+    int64_t arenaBytes = 0;       // activations and workspace at the shapes set
     int64_t lowerBoundBytes = 0;  // the most bytes that live at once
   };
   virtual Memory memory() = 0;
