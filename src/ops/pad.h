@@ -1,0 +1,20 @@
+#pragma once
+
+#include "ops/operator.h"
+
+namespace carnot {
+
+// Reflect mirrors without repeating the edge.
+enum class PadMode : uint8_t { Constant, Reflect, Edge, Wrap };
+
+// Inputs: x, pads (int64 [2 * rank], begins of every axis, then ends; negative crops), whose
+// contents are constant or known as expressions, optional value (a scalar of x's type; absent: 0).
+struct Pad {
+  PadMode mode = PadMode::Constant;
+
+  void visit(auto& fields) { fields("mode", mode); }
+};
+template <>
+const OpDef& definitionOf<Pad>();
+
+}  // namespace carnot
