@@ -63,7 +63,9 @@ function(carnot_library name)
   endif()
   add_library(${name} SHARED)
   target_link_libraries(${name} PRIVATE ${objects} PUBLIC ${arg_LINKS})
-  target_link_options(${name} PRIVATE LINKER:--no-undefined)
+  if(NOT CARNOT_SANITIZE)  # whose runtime may be in the program alone
+    target_link_options(${name} PRIVATE LINKER:--no-undefined)
+  endif()
   carnot_include_paths(${name} PUBLIC)
   set_target_properties(${name} PROPERTIES
     VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})

@@ -15,8 +15,10 @@ if(CARNOT_SANITIZE)
   add_compile_options(-fsanitize=${CARNOT_SANITIZE} -fno-sanitize-recover=all
     -fno-omit-frame-pointer -O1)
   add_link_options(-fsanitize=${CARNOT_SANITIZE})
-  # GCC's flow analysis loses its way among the instrumentation.
-  add_compile_options(-Wno-maybe-uninitialized)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # Its flow analysis loses its way among the instrumentation.
+    add_compile_options(-Wno-maybe-uninitialized)
+  endif()
 endif()
 if(CARNOT_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
