@@ -1,0 +1,209 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "tactics/tactics.h"
+
+namespace carnot {
+
+Problem problemOf(const Node& node, const DeviceTraits& device) {
+  Problem problem;
+  problem.region = *node.region;
+  problem.device = device;
+  for (const Value* input : node.inputs) {
+    TensorDesc desc;
+    desc.present = input != nullptr;
+    if (input) {
+      desc.dtype = input->type.dtype;
+      desc.shape = input->type.shape;
+      desc.constant = input->constant.get();
+    }
+    problem.inputs.push_back(std::move(desc));
+  }
+  for (const Value* output : node.outputs)
+    problem.outputs.push_back({output->type.dtype, output->type.shape, nullptr, true});
+  return problem;
+}
+
+ConcreteShapes shapesAt(const Problem& problem, const ShapePoint& point) {
+  auto lookup = [&](const std::string& symbol) {
+    auto found = point.find(symbol);
+    ensure(found != point.end(), "a symbol has no value at the tuning point");
+    return found->second;
+  };
+  ConcreteShapes shapes;
+  for (const TensorDesc& input : problem.inputs) shapes.inputs.push_back(input.shape.evaluate(lookup));
+  for (const TensorDesc& output : problem.outputs)
+    shapes.outputs.push_back(output.shape.evaluate(lookup));
+  return shapes;
+}
+
+namespace {
+
+constexpr std::string_view kReference = "reference";
+
+bool leftOut(std::string_view kernel, const TacticOptions& options) {
+  return std::find(options.withoutKernels.begin(), options.withoutKernels.end(), kernel) !=
+         options.withoutKernels.end();
+}
+
+}  // namespace
+
+Tactic gatherCandidates(const Node& node, const TacticOptions& options) {
+  Tactic tactic;
+  tactic.problem = std::make_shared<const Problem>(problemOf(node, options.device));
+  const Problem& problem = *tactic.problem;
+  ConcreteShapes shapes = shapesAt(problem, options.points.front());
+  for (const Kernel* kernel : cpuKernels()) {
+    if (kernel->name() == kReference && !tactic.candidates.empty()) continue;
+    if (leftOut(kernel->name(), options) && kernel->name() != kReference) {
+      tactic.refusals.push_back({kernel->name(), "left out by request"});
+      continue;
+    }
+    Support support = kernel->supports(problem);
+    if (auto* refusal = std::get_if<Refusal>(&support)) {
+      tactic.refusals.push_back({kernel->name(), std::move(refusal->reason)});
+      continue;
+    }
+    for (Configuration& configuration : std::get<std::vector<Configuration>>(support)) {
+      Candidate candidate;
+      candidate.kernel = kernel;
+      candidate.estimate = kernel->estimate(problem, configuration, shapes);
+      candidate.configuration = std::move(configuration);
+      tactic.candidates.push_back(std::move(candidate));
+    }
+  }
+  ensure(!tactic.candidates.empty(), "a region that not even the reference takes");
+  std::stable_sort(tactic.candidates.begin(), tactic.candidates.end(),
+                   [](const Candidate& a, const Candidate& b) { return a.estimate < b.estimate; });
+  return tactic;
+}
+
+namespace {
+
+bool onlyReference(const Tactic& tactic) {
+  return tactic.candidates.front().kernel->name() == kReference;
+}
+
+// Steps [first, last) of a region as a region of their own; `reads` and `gives` name the local
+// tensors of the whole that become its inputs and outputs.
+Region cutSteps(const Region& whole, size_t first, size_t last, std::vector<int>& reads,
+                std::vector<int>& gives) {
+  Region part;
+  std::vector<int> local(whole.tensorCount(), -1);
+  reads.clear();
+  gives.clear();
+  for (size_t s = first; s < last; ++s)
+    for (int input : whole.steps[s].inputs) {
+      bool inside = false;
+      for (size_t p = first; p < last; ++p)
+        inside |= input >= whole.steps[p].firstOutput &&
+                  input < whole.steps[p].firstOutput + whole.steps[p].outputCount;
+      if (input >= 0 && !inside && std::find(reads.begin(), reads.end(), input) == reads.end())
+        reads.push_back(input);
+    }
+  for (size_t i = 0; i < reads.size(); ++i) local[reads[i]] = static_cast<int>(i);
+  part.inputCount = static_cast<int>(reads.size());
+  int next = part.inputCount;
+  for (size_t s = first; s < last; ++s) {
+    Region::Step step = whole.steps[s];
+    for (int& input : step.inputs)
+      if (input >= 0) input = local[input];
+    for (int i = 0; i < step.outputCount; ++i) local[whole.steps[s].firstOutput + i] = next + i;
+    step.firstOutput = next;
+    next += step.outputCount;
+    part.steps.push_back(std::move(step));
+  }
+  for (size_t s = first; s < last; ++s)
+    for (int i = 0; i < whole.steps[s].outputCount; ++i) {
+      int tensor = whole.steps[s].firstOutput + i;
+      bool leaves = std::find(whole.outputs.begin(), whole.outputs.end(), tensor) !=
+                    whole.outputs.end();
+      for (size_t later = 0; later < whole.steps.size() && !leaves; ++later)
+        if (later < first || later >= last)
+          leaves = std::find(whole.steps[later].inputs.begin(), whole.steps[later].inputs.end(),
+                             tensor) != whole.steps[later].inputs.end();
+      if (leaves) {
+        gives.push_back(tensor);
+        part.outputs.push_back(local[tensor]);
+      }
+    }
+  return part;
+}
+
+// Replaces `node` by its first `head` steps and the others; gives the two nodes.
+std::pair<Node*, Node*> splitAt(Graph& graph, Node* node, size_t head) {
+  const Region whole = *node->region;
+  std::vector<Value*> values(whole.tensorCount(), nullptr);
+  for (int i = 0; i < whole.inputCount; ++i) values[i] = node->inputs[i];
+  auto addPart = [&](size_t first, size_t last) {
+    std::vector<int> reads, gives;
+    Region part = cutSteps(whole, first, last, reads, gives);
+    std::vector<Value*> inputs;
+    for (int tensor : reads) inputs.push_back(values[tensor]);
+    Node* made = graph.addRegion(node->name, std::move(part), std::move(inputs), node);
+    made->origins = node->origins;
+    for (size_t i = 0; i < gives.size(); ++i) values[gives[i]] = made->outputs[i];
+    return made;
+  };
+  Node* first = addPart(0, head);
+  Node* second = addPart(head, whole.steps.size());
+  for (size_t i = 0; i < node->outputs.size(); ++i) {
+    Value* to = values[whole.outputs[i]];
+    bool wasOutput = graph.isOutput(node->outputs[i]);
+    graph.replaceUses(node->outputs[i], to);
+    if (wasOutput) std::swap(node->outputs[i]->name, to->name);
+  }
+  graph.erase(node);
+  return {first, second};
+}
+
+}  // namespace
+
+void splitUnsupported(Graph& graph, const TacticOptions& options) {
+  std::vector<Node*> pending = graph.nodeList();
+  std::reverse(pending.begin(), pending.end());
+  while (!pending.empty()) {
+    Node* node = pending.back();
+    pending.pop_back();
+    if (!node->region || node->region->steps.size() < 2) continue;
+    if (!onlyReference(gatherCandidates(*node, options))) continue;
+    // The longest prefix that a kernel takes; the rest is looked at again.
+    size_t head = node->region->steps.size() - 1;
+    for (; head > 1; --head) {
+      std::vector<int> reads, gives;
+      Node probe;
+      Region part = cutSteps(*node->region, 0, head, reads, gives);
+      std::vector<TensorType> types;
+      for (const Value* input : node->inputs) types.push_back(input ? input->type : TensorType{});
+      std::vector<TensorType> all = inferRegion(*node->region, types);
+      std::vector<Value> outputs(gives.size());
+      for (int tensor : reads) probe.inputs.push_back(node->inputs[tensor]);
+      for (size_t i = 0; i < gives.size(); ++i) {
+        outputs[i].type = all[gives[i]];
+        probe.outputs.push_back(&outputs[i]);
+      }
+      probe.region = std::make_shared<const Region>(std::move(part));
+      if (!onlyReference(gatherCandidates(probe, options))) break;
+    }
+    options.log.verbose(fmt::format("split {} after {} of {} steps: no kernel takes {}", node->name,
+                                    head, node->region->steps.size(), node->region->label()));
+    auto [first, second] = splitAt(graph, node, head);
+    pending.push_back(second);
+    if (head == 1) continue;
+    pending.push_back(first);
+  }
+}
+
+TacticMap chooseTactics(Graph& graph, const TacticOptions& options) {
+  splitUnsupported(graph, options);
+  TacticMap tactics;
+  for (const auto& node : graph.nodes())
+    if (node->region) tactics.emplace(node.get(), gatherCandidates(*node, options));
+  timeCandidates(tactics, graph, options);
+  chooseLayouts(graph, tactics, options);
+  return tactics;
+}
+
+}  // namespace carnot

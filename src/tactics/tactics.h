@@ -1,0 +1,81 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/log.h"
+#include "ir/graph.h"
+#include "kernels/kernel.h"
+
+namespace carnot {
+
+class TimingCache;
+
+// Values of the symbols that something is tuned at.
+using ShapePoint = std::map<std::string, int64_t>;
+
+// One kernel with one configuration, as a candidate for a node.
+struct Candidate {
+  const Kernel* kernel = nullptr;
+  Configuration configuration;
+  double estimate = 0;                 // seconds, by the cost model, at the first point
+  std::vector<double> seconds;         // measured, one for each point; negative: not timed
+  double secondsAt(size_t point) const {
+    return point < seconds.size() && seconds[point] >= 0 ? seconds[point] : estimate;
+  }
+};
+
+struct RefusedKernel {
+  std::string_view kernel;
+  std::string reason;
+};
+
+// What was decided for one region node.
+struct Tactic {
+  std::shared_ptr<const Problem> problem;
+  std::vector<Candidate> candidates;    // sorted: what was timed first
+  std::vector<RefusedKernel> refusals;
+  size_t chosen = 0;                    // at the first point
+  std::vector<size_t> chosenAt;         // for each point; all of the layouts of `chosen`
+};
+
+struct TacticOptions {
+  DeviceTraits device;
+  std::vector<ShapePoint> points;  // the first one decides layouts; at least one
+  int level = 3;                   // 0: cost model only … 5: every candidate timed
+  double budgetSeconds = -1;       // for timing; negative: none
+  TimingCache* cache = nullptr;
+  std::vector<std::string> withoutKernels;  // names left out, to bisect
+  Log log;
+  std::function<void(size_t done, size_t all)> progress;
+  const std::atomic<bool>* cancelled = nullptr;  // checked between timings: Error (Interrupted)
+};
+
+using TacticMap = std::unordered_map<const Node*, Tactic>;
+
+// Splits regions that no kernel takes whole, gathers the candidates of every region node, times them,
+// chooses layouts and inserts the reformats. Afterwards every region node has a tactic.
+TacticMap chooseTactics(Graph& graph, const TacticOptions& options);
+
+// ---- the phases of chooseTactics, in order ----
+
+Problem problemOf(const Node& node, const DeviceTraits& device);
+ConcreteShapes shapesAt(const Problem& problem, const ShapePoint& point);
+
+// Kernels that take the problem, those that refuse, and why. The reference only when alone.
+Tactic gatherCandidates(const Node& node, const TacticOptions& options);
+
+// Replaces regions that only the reference would take by chains of smaller ones.
+void splitUnsupported(Graph& graph, const TacticOptions& options);
+
+// Fills Candidate::seconds; equal problems are timed once.
+void timeCandidates(TacticMap& tactics, const Graph& graph, const TacticOptions& options);
+
+// Sets Tactic::chosen and Value::layout, inserts Reformat nodes (with tactics of their own).
+void chooseLayouts(Graph& graph, TacticMap& tactics, const TacticOptions& options);
+
+}  // namespace carnot
