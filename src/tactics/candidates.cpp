@@ -77,6 +77,17 @@ Tactic gatherCandidates(const Node& node, const TacticOptions& options) {
   ensure(!tactic.candidates.empty(), "a region that not even the reference takes");
   std::stable_sort(tactic.candidates.begin(), tactic.candidates.end(),
                    [](const Candidate& a, const Candidate& b) { return a.estimate < b.estimate; });
+  // The best of every choice of layouts comes first, so that a short timing sees them all.
+  auto sameLayouts = [](const Candidate& a, const Candidate& b) {
+    return a.configuration.inputs == b.configuration.inputs &&
+           a.configuration.outputs == b.configuration.outputs;
+  };
+  auto end = tactic.candidates.begin();
+  for (auto next = end; next != tactic.candidates.end(); ++next) {
+    bool known = std::any_of(tactic.candidates.begin(), end,
+                             [&](const Candidate& other) { return sameLayouts(other, *next); });
+    if (!known) std::rotate(end++, next, next + 1);
+  }
   return tactic;
 }
 

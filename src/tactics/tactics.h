@@ -22,10 +22,14 @@ using ShapePoint = std::map<std::string, int64_t>;
 struct Candidate {
   const Kernel* kernel = nullptr;
   Configuration configuration;
-  double estimate = 0;                 // seconds, by the cost model, at the first point
-  std::vector<double> seconds;         // measured, one for each point; negative: not timed
+  double estimate = 0;  // seconds, by the cost model, at the first point
+  struct Time {
+    double seconds = 0;
+    bool measured = false;  // else the estimate, scaled by what was measured beside it
+  };
+  std::vector<Time> times;  // one for each point
   double secondsAt(size_t point) const {
-    return point < seconds.size() && seconds[point] >= 0 ? seconds[point] : estimate;
+    return point < times.size() ? times[point].seconds : estimate;
   }
 };
 
@@ -37,7 +41,7 @@ struct RefusedKernel {
 // What was decided for one region node.
 struct Tactic {
   std::shared_ptr<const Problem> problem;
-  std::vector<Candidate> candidates;    // sorted: what was timed first
+  std::vector<Candidate> candidates;  // in the order of timing: the best of each layout first
   std::vector<RefusedKernel> refusals;
   size_t chosen = 0;                    // at the first point
   std::vector<size_t> chosenAt;         // for each point; all of the layouts of `chosen`
@@ -72,7 +76,7 @@ Tactic gatherCandidates(const Node& node, const TacticOptions& options);
 // Replaces regions that only the reference would take by chains of smaller ones.
 void splitUnsupported(Graph& graph, const TacticOptions& options);
 
-// Fills Candidate::seconds; equal problems are timed once.
+// Fills Candidate::times; equal problems are timed once.
 void timeCandidates(TacticMap& tactics, const Graph& graph, const TacticOptions& options);
 
 // Sets Tactic::chosen and Value::layout, inserts Reformat nodes (with tactics of their own).

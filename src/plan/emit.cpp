@@ -1,0 +1,207 @@
+#include "plan/emit.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "plan/views.h"
+
+namespace carnot {
+
+std::vector<EngineSymbol> symbolsOf(const Graph& graph) {
+  std::vector<EngineSymbol> symbols;
+  std::vector<std::string> used;
+  for (size_t i = 0; i < graph.inputs.size(); ++i) {
+    const Shape& shape = graph.inputs[i]->type.shape;
+    for (size_t axis = 0; axis < shape.rank(); ++axis) {
+      shape[axis].collectSymbols(used);
+      std::optional<std::string> name = shape[axis].asSymbol();
+      if (!name) continue;
+      bool known = std::any_of(symbols.begin(), symbols.end(),
+                               [&](const EngineSymbol& symbol) { return symbol.name == *name; });
+      if (!known)
+        symbols.push_back({*name, static_cast<int32_t>(i), static_cast<int32_t>(axis)});
+    }
+  }
+  for (const std::string& name : used)
+    if (std::none_of(symbols.begin(), symbols.end(),
+                     [&](const EngineSymbol& symbol) { return symbol.name == name; }))
+      throw Error(ErrorCode::Unsupported,
+                  fmt::format("symbol {} is only part of an expression in the inputs' shapes", name),
+                  "an input dim that is the symbol alone");
+  return symbols;
+}
+
+namespace {
+
+class Emitter {
+ public:
+  Emitter(const Graph& graph, const TacticMap& tactics, const EmitOptions& options)
+      : graph_(graph), tactics_(tactics), options_(options), views_(planViews(graph)) {}
+
+  EngineData emit() {
+    engine_.symbols = symbolsOf(graph_);
+    for (const EngineSymbol& symbol : engine_.symbols) symbolNames_.push_back(symbol.name);
+    engine_.profiles = options_.profiles;
+    for (const Guard& guard : graph_.guards) emitGuard(guard);
+    for (const Value* input : graph_.inputs) engine_.inputs.push_back(tensorOf(input));
+    for (const auto& node : graph_.nodes())
+      if (node->region) emitStep(*node);
+    for (size_t i = 0; i < graph_.outputs.size(); ++i) emitOutput(graph_.outputs[i]);
+    emitMeta();
+    return std::move(engine_);
+  }
+
+ private:
+  DimProgram program(const Dim& dim) const { return DimProgram::compile(dim, symbolNames_); }
+  std::vector<DimProgram> programs(const std::vector<Dim>& dims) const {
+    std::vector<DimProgram> out;
+    for (const Dim& dim : dims) out.push_back(program(dim));
+    return out;
+  }
+
+  void emitGuard(const Guard& guard) {
+    engine_.guards.push_back({program(guard.a), program(guard.b), guard.what});
+  }
+
+  int32_t tensorOf(const Value* value) {
+    auto [found, fresh] = tensors_.try_emplace(value, -1);
+    if (!fresh) return found->second;
+    EngineTensor tensor;
+    tensor.name = value->name;
+    tensor.dtype = value->type.dtype;
+    tensor.layout = value->layout;
+    tensor.dims = programs(value->type.shape.dims());
+    const Value* root = nullptr;
+    if (value->isConstant()) {
+      tensor.kind = EngineTensor::Kind::Constant;
+      tensor.weight = weightOf(*value->constant);
+    } else if (std::find(graph_.inputs.begin(), graph_.inputs.end(), value) !=
+               graph_.inputs.end()) {
+      tensor.kind = EngineTensor::Kind::Input;
+    } else if (value->contents && value->producer && value->producer->inputs.empty()) {
+      tensor.kind = EngineTensor::Kind::Shape;
+      tensor.contents = programs(*value->contents);
+    } else if (views_.outputs.contains(value)) {
+      tensor.kind = EngineTensor::Kind::Output;
+    } else if (auto view = views_.views.find(value); view != views_.views.end()) {
+      root = view->second.root;
+      tensor.viewOffset = program(view->second.offsetBytes);
+    }
+    if (root) tensor.viewOf = tensorOf(root);
+    int32_t index = static_cast<int32_t>(engine_.tensors.size());
+    engine_.tensors.push_back(std::move(tensor));
+    return tensors_[value] = index;
+  }
+
+  int32_t weightOf(const Tensor& tensor) {
+    uint64_t hash = tensor.hash();
+    auto [first, last] = weightByHash_.equal_range(hash);
+    for (auto it = first; it != last; ++it)
+      if (engine_.weights[it->second].data.sameBytes(tensor)) return it->second;
+    int32_t index = static_cast<int32_t>(engine_.weights.size());
+    engine_.weights.push_back({tensor.dtype(), tensor.dims(), tensor});
+    weightByHash_.emplace(hash, index);
+    return index;
+  }
+
+  void emitStep(const Node& node) {
+    const Tactic& tactic = tactics_.at(&node);
+    EngineStep step;
+    step.name = node.name;
+    step.region = node.region->toString();
+    step.origins = node.origins;
+    for (const Value* input : node.inputs)
+      step.regionInputs.push_back(input ? tensorOf(input) : -1);
+    for (const Value* output : node.outputs) step.outputs.push_back(tensorOf(output));
+
+    std::vector<int> runtimeInputs;
+    std::vector<size_t> emitted;
+    for (size_t point = 0; point < options_.points.size(); ++point) {
+      size_t index = tactic.chosenAt[point];
+      if (std::find(emitted.begin(), emitted.end(), index) != emitted.end()) continue;
+      const Candidate& candidate = tactic.candidates[index];
+      Prepared prepared = candidate.kernel->prepare(*tactic.problem, candidate.configuration);
+      EngineStep::Variant variant;
+      variant.kernel = std::string(candidate.kernel->name());
+      variant.revision = candidate.kernel->revision();
+      variant.parameters = std::move(prepared.parameters);
+      size_t weightsBefore = engine_.weights.size();
+      for (const Tensor& weight : prepared.weights) variant.weights.push_back(weightOf(weight));
+      for (const std::string& name : symbolNames_)
+        variant.tunedAt.push_back(options_.points[point].at(name));
+      if (step.variants.empty()) {
+        runtimeInputs = prepared.runtimeInputs;
+      } else if (prepared.runtimeInputs != runtimeInputs ||
+                 engine_.weights.size() != weightsBefore) {
+        // Another packing would hold the weights twice: the first variant serves this range too.
+        dropWeightsFrom(weightsBefore);
+        continue;
+      }
+      emitted.push_back(index);
+      step.variants.push_back(std::move(variant));
+    }
+    for (int input : runtimeInputs)
+      step.inputs.push_back(node.inputs[input] ? tensorOf(node.inputs[input]) : -1);
+    engine_.steps.push_back(std::move(step));
+  }
+
+  void dropWeightsFrom(size_t count) {
+    std::erase_if(weightByHash_, [&](const auto& entry) {
+      return static_cast<size_t>(entry.second) >= count;
+    });
+    engine_.weights.resize(count);
+  }
+
+  void emitOutput(const Value* value) {
+    int32_t index = tensorOf(value);
+    bool direct = engine_.tensors[index].kind == EngineTensor::Kind::Output &&
+                  std::find(engine_.outputs.begin(), engine_.outputs.end(), index) ==
+                      engine_.outputs.end();
+    if (!direct) {
+      // Something else owns the bytes: the runtime copies them out.
+      EngineTensor copy = engine_.tensors[index];
+      EngineTensor& source = engine_.tensors[index];
+      copy.kind = EngineTensor::Kind::Output;
+      copy.weight = -1;
+      copy.contents.clear();
+      copy.viewOf = index;
+      copy.viewOffset = {};
+      if (source.kind != EngineTensor::Kind::Input) source.name += "/source";
+      index = static_cast<int32_t>(engine_.tensors.size());
+      engine_.tensors.push_back(std::move(copy));
+    }
+    engine_.outputs.push_back(index);
+  }
+
+  void emitMeta() {
+    EngineMeta& meta = engine_.meta;
+    meta.producer = options_.producer;
+    meta.modelName = graph_.name;
+    meta.device = options_.device.fingerprint();
+    meta.deviceKind = options_.device.kind;
+    meta.isaBits = options_.device.isa.bits;
+    meta.threads = options_.device.threads;
+    meta.explanation = explainTactics(graph_, tactics_, options_);
+  }
+
+  const Graph& graph_;
+  const TacticMap& tactics_;
+  const EmitOptions& options_;
+  ViewPlan views_;
+  EngineData engine_;
+  std::vector<std::string> symbolNames_;
+  std::unordered_map<const Value*, int32_t> tensors_;
+  std::unordered_multimap<uint64_t, int32_t> weightByHash_;
+};
+
+}  // namespace
+
+EngineData emitEngine(const Graph& graph, const TacticMap& tactics, const EmitOptions& options) {
+  return Emitter(graph, tactics, options).emit();
+}
+
+}  // namespace carnot

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "tactics/tactics.h"
+
+namespace carnot {
+
+struct EmitOptions {
+  DeviceTraits device;
+  std::vector<ShapePoint> points;        // as given to chooseTactics
+  std::vector<EngineProfile> profiles;   // ranges in the order of `symbols`
+  std::vector<std::string> symbols;      // in the order of symbolsOf
+  std::string producer;
+};
+
+// The symbols that stand alone as a dim of an input, in order of first appearance: what a shape set
+// at run time determines. Throws Error (Unsupported) when a graph input uses another symbol.
+std::vector<EngineSymbol> symbolsOf(const Graph& graph);
+
+// Turns the graph, every region with its tactic, into an engine: packs constants, lays views over
+// their sources, names steps. The same graph and tactics give the same engine.
+EngineData emitEngine(const Graph& graph, const TacticMap& tactics, const EmitOptions& options);
+
+// What was considered for each step and why it was chosen, as JSON (EngineMeta::explanation).
+std::string explainTactics(const Graph& graph, const TacticMap& tactics,
+                           const EmitOptions& options);
+
+}  // namespace carnot

@@ -1,0 +1,198 @@
+#include "tactics/measure.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <random>
+#include <set>
+
+#include "base/error.h"
+#include "base/threads.h"
+#include "tactics/timing_cache.h"
+
+namespace carnot {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double secondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+constexpr int kMostRuns = 12;
+constexpr int kFewestRuns = 3;
+constexpr double kEnoughSeconds = 0.03;  // of timed runs for one candidate
+constexpr double kHopelessRatio = 1.6;   // slower than the best by this much: one run suffices
+
+// Small values of both signs: no denormals, no overflow in long sums; indices stay in range.
+void fillRandom(const TensorView& view, std::mt19937& random) {
+  int64_t count = view.count();
+  if (view.dtype == DType::F32) {
+    auto* data = view.as<float>();
+    for (int64_t i = 0; i < count; ++i)
+      data[i] = static_cast<float>(random() >> 8) * (2.0f / (1 << 24)) - 1.0f;
+  } else if (isFloat(view.dtype)) {
+    for (int64_t i = 0; i < count; ++i)
+      view.storeDouble(i, static_cast<double>(random() % 2000) / 1000.0 - 1.0);
+  } else {
+    std::fill_n(view.as<std::byte>(), view.bytes(), std::byte{0});
+  }
+}
+
+// How many candidates are timed for one problem.
+size_t timedCandidates(int level) {
+  constexpr size_t kByLevel[] = {0, 1, 3, 5, 8, std::numeric_limits<size_t>::max()};
+  return kByLevel[std::clamp(level, 0, 5)];
+}
+
+// Gives candidates without a measured time their estimate, in proportion to those beside them.
+void scaleEstimates(Tactic& tactic, size_t point) {
+  double ratio = 0;
+  for (const Candidate& candidate : tactic.candidates)
+    if (candidate.times[point].measured && candidate.estimate > 0)
+      ratio = std::max(ratio, candidate.times[point].seconds / candidate.estimate);
+  for (Candidate& candidate : tactic.candidates)
+    if (!candidate.times[point].measured)
+      candidate.times[point].seconds = candidate.estimate * (ratio > 0 ? ratio : 1.0);
+}
+
+}  // namespace
+
+std::string problemKey(const Problem& problem, const ConcreteShapes& shapes) {
+  std::string key = problem.region.toString();
+  for (size_t i = 0; i < problem.inputs.size(); ++i) {
+    const TensorDesc& input = problem.inputs[i];
+    key += !input.present ? " _"
+                          : fmt::format(" {}{}[{}]", input.constant ? "const " : "",
+                                        dtypeName(input.dtype), fmt::join(shapes.inputs[i], ","));
+  }
+  return key;
+}
+
+std::string candidateKey(const Candidate& candidate) {
+  return fmt::format("{}@{} {}", candidate.kernel->name(), candidate.kernel->revision(),
+                     candidate.configuration.toString());
+}
+
+struct Timer::State {
+  DeviceTraits traits;
+  std::shared_ptr<Device> device;
+  std::unique_ptr<Stream> stream;
+  std::shared_ptr<ThreadPool> pool;
+  std::mt19937 random{1};
+};
+
+Timer::Timer(const DeviceTraits& device) : state_(std::make_unique<State>()) {
+  state_->traits = device;
+  state_->device = openCpu(device);
+  state_->stream = state_->device->createStream();
+  state_->pool = ThreadPool::shared(device.threads);
+}
+
+Timer::~Timer() = default;
+
+double Timer::time(const Problem& problem, const Candidate& candidate, const ConcreteShapes& shapes,
+                   double hopeless) {
+  Prepared prepared = candidate.kernel->prepare(problem, candidate.configuration);
+  BindArguments bind;
+  bind.parameters = prepared.parameters;
+  for (const Tensor& weight : prepared.weights) bind.weights.push_back(weight.view());
+  bind.device = state_->traits;
+  std::unique_ptr<BoundKernel> bound = candidate.kernel->bind(bind);
+
+  ConcreteShapes runtimeShapes;
+  runtimeShapes.outputs = shapes.outputs;
+  std::vector<Tensor> held;
+  std::vector<const void*> inputs;
+  std::vector<void*> outputs;
+  for (int i : prepared.runtimeInputs) {
+    runtimeShapes.inputs.push_back(shapes.inputs[i]);
+    const TensorDesc& desc = problem.inputs[i];
+    if (!desc.present || desc.constant) {
+      inputs.push_back(desc.constant ? desc.constant->data() : nullptr);
+      continue;
+    }
+    held.emplace_back(desc.dtype,
+                      physicalDims(candidate.configuration.inputs[i], shapes.inputs[i]));
+    fillRandom(held.back().view(), state_->random);
+    inputs.push_back(held.back().data());
+  }
+  for (size_t i = 0; i < problem.outputs.size(); ++i) {
+    held.emplace_back(problem.outputs[i].dtype,
+                      physicalDims(candidate.configuration.outputs[i], shapes.outputs[i]));
+    outputs.push_back(held.back().as<std::byte>());
+  }
+  std::unique_ptr<Executable> executable = bound->specialize(runtimeShapes);
+  std::shared_ptr<Buffer> workspace = Buffer::allocate(std::max<size_t>(executable->workspaceBytes(), 64));
+  RunArguments arguments{inputs.data(), outputs.data(), workspace->data(), state_->stream.get(),
+                         state_->pool.get()};
+
+  std::vector<double> runs;
+  executable->run(arguments);  // touches pages and caches
+  double total = 0;
+  while (static_cast<int>(runs.size()) < kMostRuns &&
+         (static_cast<int>(runs.size()) < kFewestRuns || total < kEnoughSeconds)) {
+    Clock::time_point start = Clock::now();
+    executable->run(arguments);
+    state_->stream->synchronize();
+    runs.push_back(secondsSince(start));
+    total += runs.back();
+    if (*std::min_element(runs.begin(), runs.end()) > hopeless) break;
+  }
+  std::sort(runs.begin(), runs.end());
+  return runs[runs.size() / 2];
+}
+
+void timeCandidates(TacticMap& tactics, const Graph& graph, const TacticOptions& options) {
+  Clock::time_point start = Clock::now();
+  std::unique_ptr<Timer> timer;  // made when something must be timed
+  TimingCache local(options.device.fingerprint());
+  TimingCache& cache = options.cache ? *options.cache : local;
+  size_t limit = timedCandidates(options.level);
+
+  std::vector<Node*> nodes;
+  for (const auto& node : graph.nodes())
+    if (node->region && tactics.contains(node.get())) nodes.push_back(node.get());
+  size_t done = 0, timed = 0;
+  bool late = false;
+  for (Node* node : nodes) {
+    Tactic& tactic = tactics.at(node);
+    for (Candidate& candidate : tactic.candidates) candidate.times.resize(options.points.size());
+    for (size_t point = 0; point < options.points.size(); ++point) {
+      ConcreteShapes shapes = shapesAt(*tactic.problem, options.points[point]);
+      std::string problem = problemKey(*tactic.problem, shapes);
+      double best = std::numeric_limits<double>::infinity();
+      size_t tried = 0;
+      for (Candidate& candidate : tactic.candidates) {
+        if (tried++ >= limit || tactic.candidates.size() == 1) break;
+        std::string key = candidateKey(candidate);
+        std::optional<double> seconds = cache.find(problem, key);
+        if (!seconds) {
+          if (options.cancelled && *options.cancelled)
+            throw Error(ErrorCode::Interrupted, "the build was cancelled while timing " + node->name);
+          late = late || (options.budgetSeconds >= 0 && secondsSince(start) > options.budgetSeconds);
+          if (late) break;
+          if (!timer) timer = std::make_unique<Timer>(options.device);
+          seconds = timer->time(*tactic.problem, candidate, shapes, best * kHopelessRatio);
+          cache.put(problem, key, *seconds);
+          ++timed;
+        }
+        candidate.times[point] = {*seconds, true};
+        best = std::min(best, *seconds);
+      }
+      scaleEstimates(tactic, point);
+    }
+    if (options.progress) options.progress(++done, nodes.size());
+  }
+  if (late)
+    options.log.warning(fmt::format(
+        "the time budget of {} s ended the timing of kernels; the rest follow the cost model",
+        options.budgetSeconds));
+  options.log.verbose(fmt::format("timed {} candidates in {:.2f} s", timed, secondsSince(start)));
+}
+
+}  // namespace carnot
