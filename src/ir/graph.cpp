@@ -66,8 +66,8 @@ Value* Graph::addConstant(std::string constantName, std::shared_ptr<const Tensor
   }
   Value* value = newValue(std::move(constantName));
   value->type = {tensor->dtype(), Shape::of(tensor->dims())};
-  if (tensor->count() <= kContentsElements && (isInteger(tensor->dtype()) ||
-                                               tensor->dtype() == DType::Bool)) {
+  if (tensor->count() <= kContentsElements &&
+      (isInteger(tensor->dtype()) || tensor->dtype() == DType::Bool)) {
     std::vector<Dim> contents;
     for (int64_t element : tensor->toInts()) contents.emplace_back(element);
     value->contents = std::move(contents);
@@ -84,8 +84,7 @@ Node* Graph::addNode(std::string nodeName, Operator op, std::vector<Value*> node
   node->op = std::move(op);
   node->inputs = std::move(nodeInputs);
   for (size_t i = 0; i < outputs; ++i) {
-    Value* value =
-        newValue(outputs == 1 ? node->name + ":0" : fmt::format("{}:{}", node->name, i));
+    Value* value = newValue(outputs == 1 ? node->name + ":0" : fmt::format("{}:{}", node->name, i));
     value->producer = node;
     value->producerOutput = i;
     node->outputs.push_back(value);

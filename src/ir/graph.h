@@ -20,10 +20,10 @@ struct Node;
 struct Value {
   std::string name;  // unique in the graph
   TensorType type;
-  Layout layout;                                  // set by the layout phase
-  std::shared_ptr<const Tensor> constant;         // contents, when constant
-  std::optional<std::vector<Dim>> contents;       // small integer tensors: contents as expressions
-  Node* producer = nullptr;                       // null: graph input or constant
+  Layout layout;                             // set by the layout phase
+  std::shared_ptr<const Tensor> constant;    // contents, when constant
+  std::optional<std::vector<Dim>> contents;  // small integer tensors: contents as expressions
+  Node* producer = nullptr;                  // null: graph input or constant
   size_t producerOutput = 0;
   std::vector<Node*> consumers;  // one entry a use; graph outputs are not counted
 
@@ -72,14 +72,15 @@ class Graph {
   Value* addInput(std::string name, TensorType type);
   Value* addConstant(std::string name, Tensor tensor);  // equal small tensors are shared
   Value* addConstant(std::string name, std::shared_ptr<const Tensor> tensor);
-  // Appends before `before` (null: at the end), infers the outputs' types. `outputs` is their count.
+  // Appends before `before` (null: at the end), infers the outputs' types. `outputs` is their
+  // count.
   Node* addNode(std::string name, Operator op, std::vector<Value*> inputs, size_t outputs = 1,
                 Node* before = nullptr);
   Node* addRegion(std::string name, Region region, std::vector<Value*> inputs,
                   Node* before = nullptr);
   void replaceUses(Value* from, Value* to);  // in nodes and graph outputs
   void setInput(Node* node, size_t index, Value* value);
-  void erase(Node* node);                    // its outputs must be unused
+  void erase(Node* node);  // its outputs must be unused
   void eraseUnusedValues();
   void infer(Node* node);  // renews the outputs' types and contents; throws Error within the node
   void inferAll();

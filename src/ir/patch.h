@@ -15,9 +15,9 @@ class Patch {
   // A tensor of the graph, or one that the patch will make.
   struct Ref {
     Value* existing = nullptr;
-    int index = -1;   // of the patch's additions
+    int index = -1;  // of the patch's additions
     int output = 0;
-    Ref() = default;  // an absent optional input
+    Ref() = default;                        // an absent optional input
     Ref(Value* value) : existing(value) {}  // NOLINT: a value is a reference to itself
   };
 

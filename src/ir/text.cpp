@@ -17,8 +17,8 @@ constexpr int64_t kPrintedElements = 16;
 std::string quoteName(std::string_view name) {
   bool plain = !name.empty() && name != "_";
   for (char c : name)
-    plain &= std::isalnum(static_cast<unsigned char>(c)) || std::string_view("_./:-").find(c) !=
-                                                                std::string_view::npos;
+    plain &= std::isalnum(static_cast<unsigned char>(c)) ||
+             std::string_view("_./:-").find(c) != std::string_view::npos;
   return plain ? fmt::format("%{}", name) : fmt::format("%\"{}\"", name);
 }
 
@@ -207,10 +207,10 @@ class Parser {
     if (node->outputs.size() != results.size()) line.fail("as many results as the region has");
     for (size_t i = 0; i < results.size(); ++i) {
       if (node->outputs[i]->type != results[i].second)
-        line.fail(fmt::format("type {} for {}", node->outputs[i]->type.toString(),
-                              results[i].first));
-      node->outputs[i]->name = results[i].first == node->name ? results[i].first
-                                                              : graph.uniqueName(results[i].first);
+        line.fail(
+            fmt::format("type {} for {}", node->outputs[i]->type.toString(), results[i].first));
+      node->outputs[i]->name =
+          results[i].first == node->name ? results[i].first : graph.uniqueName(results[i].first);
       define(results[i].first, node->outputs[i]);
     }
     if (line.accept("from")) {
@@ -242,18 +242,19 @@ std::string printGraph(const Graph& graph) {
     for (size_t i = 0; i < node->outputs.size(); ++i)
       text += (i ? ", " : "") + typed(*node->outputs[i]);
     text += " = ";
-    text += node->region ? fmt::format("region \"{}\"", node->region->toString())
-                         : node->op.toString();
+    text +=
+        node->region ? fmt::format("region \"{}\"", node->region->toString()) : node->op.toString();
     text += "(";
     for (size_t i = 0; i < node->inputs.size(); ++i)
-      text += (i ? ", " : "") +
-              (node->inputs[i] ? quoteName(node->inputs[i]->name) : std::string("_"));
+      text +=
+          (i ? ", " : "") + (node->inputs[i] ? quoteName(node->inputs[i]->name) : std::string("_"));
     text += ")";
     for (size_t i = 0; i < node->origins.size(); ++i)
       text += fmt::format("{}\"{}\"", i ? ", " : " from ", node->origins[i]);
     text += "\n";
   }
-  for (const Value* output : graph.outputs) text += fmt::format("output {}\n", quoteName(output->name));
+  for (const Value* output : graph.outputs)
+    text += fmt::format("output {}\n", quoteName(output->name));
   return text;
 }
 

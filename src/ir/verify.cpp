@@ -87,21 +87,20 @@ void verify(const Graph& graph) {
       auto uses = std::count(node->inputs.begin(), node->inputs.end(), input);
       auto known = std::count(input->consumers.begin(), input->consumers.end(), node.get());
       if (uses != known)
-        broken(fmt::format("{} lists node {} {} times, it is used {} times", input->name, node->name,
-                           known, uses));
+        broken(fmt::format("{} lists node {} {} times, it is used {} times", input->name,
+                           node->name, known, uses));
     }
     for (const Value* output : node->outputs) {
-      if (!owned.contains(output)) broken(fmt::format("node {} gives a dropped tensor", node->name));
+      if (!owned.contains(output))
+        broken(fmt::format("node {} gives a dropped tensor", node->name));
       if (output->producer != node.get())
         broken(fmt::format("{} forgot its producer {}", output->name, node->name));
-      if (!defined.insert(output).second)
-        broken(fmt::format("{} is computed twice", output->name));
+      if (!defined.insert(output).second) broken(fmt::format("{} is computed twice", output->name));
     }
     checkTypes(*node);
   }
   for (const Value* output : graph.outputs)
-    if (!defined.contains(output))
-      broken(fmt::format("output {} is never computed", output->name));
+    if (!defined.contains(output)) broken(fmt::format("output {} is never computed", output->name));
 }
 
 }  // namespace carnot

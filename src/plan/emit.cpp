@@ -22,16 +22,16 @@ std::vector<EngineSymbol> symbolsOf(const Graph& graph) {
       if (!name) continue;
       bool known = std::any_of(symbols.begin(), symbols.end(),
                                [&](const EngineSymbol& symbol) { return symbol.name == *name; });
-      if (!known)
-        symbols.push_back({*name, static_cast<int32_t>(i), static_cast<int32_t>(axis)});
+      if (!known) symbols.push_back({*name, static_cast<int32_t>(i), static_cast<int32_t>(axis)});
     }
   }
   for (const std::string& name : used)
     if (std::none_of(symbols.begin(), symbols.end(),
                      [&](const EngineSymbol& symbol) { return symbol.name == name; }))
-      throw Error(ErrorCode::Unsupported,
-                  fmt::format("symbol {} is only part of an expression in the inputs' shapes", name),
-                  "an input dim that is the symbol alone");
+      throw Error(
+          ErrorCode::Unsupported,
+          fmt::format("symbol {} is only part of an expression in the inputs' shapes", name),
+          "an input dim that is the symbol alone");
   return symbols;
 }
 
@@ -150,17 +150,16 @@ class Emitter {
   }
 
   void dropWeightsFrom(size_t count) {
-    std::erase_if(weightByHash_, [&](const auto& entry) {
-      return static_cast<size_t>(entry.second) >= count;
-    });
+    std::erase_if(weightByHash_,
+                  [&](const auto& entry) { return static_cast<size_t>(entry.second) >= count; });
     engine_.weights.resize(count);
   }
 
   void emitOutput(const Value* value) {
     int32_t index = tensorOf(value);
-    bool direct = engine_.tensors[index].kind == EngineTensor::Kind::Output &&
-                  std::find(engine_.outputs.begin(), engine_.outputs.end(), index) ==
-                      engine_.outputs.end();
+    bool direct =
+        engine_.tensors[index].kind == EngineTensor::Kind::Output &&
+        std::find(engine_.outputs.begin(), engine_.outputs.end(), index) == engine_.outputs.end();
     if (!direct) {
       // Something else owns the bytes: the runtime copies them out.
       EngineTensor copy = engine_.tensors[index];

@@ -11,9 +11,8 @@ namespace carnot {
 
 struct EmitOptions {
   DeviceTraits device;
-  std::vector<ShapePoint> points;        // as given to chooseTactics
-  std::vector<EngineProfile> profiles;   // ranges in the order of `symbols`
-  std::vector<std::string> symbols;      // in the order of symbolsOf
+  std::vector<ShapePoint> points;       // as given to chooseTactics
+  std::vector<EngineProfile> profiles;  // ranges in the order of symbolsOf
   std::string producer;
 };
 

@@ -33,7 +33,8 @@ ConcreteShapes shapesAt(const Problem& problem, const ShapePoint& point) {
     return found->second;
   };
   ConcreteShapes shapes;
-  for (const TensorDesc& input : problem.inputs) shapes.inputs.push_back(input.shape.evaluate(lookup));
+  for (const TensorDesc& input : problem.inputs)
+    shapes.inputs.push_back(input.shape.evaluate(lookup));
   for (const TensorDesc& output : problem.outputs)
     shapes.outputs.push_back(output.shape.evaluate(lookup));
   return shapes;
@@ -129,8 +130,8 @@ Region cutSteps(const Region& whole, size_t first, size_t last, std::vector<int>
   for (size_t s = first; s < last; ++s)
     for (int i = 0; i < whole.steps[s].outputCount; ++i) {
       int tensor = whole.steps[s].firstOutput + i;
-      bool leaves = std::find(whole.outputs.begin(), whole.outputs.end(), tensor) !=
-                    whole.outputs.end();
+      bool leaves =
+          std::find(whole.outputs.begin(), whole.outputs.end(), tensor) != whole.outputs.end();
       for (size_t later = 0; later < whole.steps.size() && !leaves; ++later)
         if (later < first || later >= last)
           leaves = std::find(whole.steps[later].inputs.begin(), whole.steps[later].inputs.end(),
@@ -170,8 +171,6 @@ std::pair<Node*, Node*> splitAt(Graph& graph, Node* node, size_t head) {
   return {first, second};
 }
 
-}  // namespace
-
 void splitUnsupported(Graph& graph, const TacticOptions& options) {
   std::vector<Node*> pending = graph.nodeList();
   std::reverse(pending.begin(), pending.end());
@@ -207,13 +206,13 @@ void splitUnsupported(Graph& graph, const TacticOptions& options) {
   }
 }
 
-TacticMap chooseTactics(Graph& graph, const TacticOptions& options) {
+}  // namespace
+
+TacticMap gatherAll(Graph& graph, const TacticOptions& options) {
   splitUnsupported(graph, options);
   TacticMap tactics;
   for (const auto& node : graph.nodes())
     if (node->region) tactics.emplace(node.get(), gatherCandidates(*node, options));
-  timeCandidates(tactics, graph, options);
-  chooseLayouts(graph, tactics, options);
   return tactics;
 }
 

@@ -127,7 +127,8 @@ double Timer::time(const Problem& problem, const Candidate& candidate, const Con
     outputs.push_back(held.back().as<std::byte>());
   }
   std::unique_ptr<Executable> executable = bound->specialize(runtimeShapes);
-  std::shared_ptr<Buffer> workspace = Buffer::allocate(std::max<size_t>(executable->workspaceBytes(), 64));
+  std::shared_ptr<Buffer> workspace =
+      Buffer::allocate(std::max<size_t>(executable->workspaceBytes(), 64));
   RunArguments arguments{inputs.data(), outputs.data(), workspace->data(), state_->stream.get(),
                          state_->pool.get()};
 
@@ -173,8 +174,10 @@ void timeCandidates(TacticMap& tactics, const Graph& graph, const TacticOptions&
         std::optional<double> seconds = cache.find(problem, key);
         if (!seconds) {
           if (options.cancelled && *options.cancelled)
-            throw Error(ErrorCode::Interrupted, "the build was cancelled while timing " + node->name);
-          late = late || (options.budgetSeconds >= 0 && secondsSince(start) > options.budgetSeconds);
+            throw Error(ErrorCode::Interrupted,
+                        "the build was cancelled while timing " + node->name);
+          late =
+              late || (options.budgetSeconds >= 0 && secondsSince(start) > options.budgetSeconds);
           if (late) break;
           if (!timer) timer = std::make_unique<Timer>(options.device);
           seconds = timer->time(*tactic.problem, candidate, shapes, best * kHopelessRatio);

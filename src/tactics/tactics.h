@@ -43,8 +43,8 @@ struct Tactic {
   std::shared_ptr<const Problem> problem;
   std::vector<Candidate> candidates;  // in the order of timing: the best of each layout first
   std::vector<RefusedKernel> refusals;
-  size_t chosen = 0;                    // at the first point
-  std::vector<size_t> chosenAt;         // for each point; all of the layouts of `chosen`
+  size_t chosen = 0;             // at the first point
+  std::vector<size_t> chosenAt;  // for each point; all of the layouts of `chosen`
 };
 
 struct TacticOptions {
@@ -61,25 +61,21 @@ struct TacticOptions {
 
 using TacticMap = std::unordered_map<const Node*, Tactic>;
 
-// Splits regions that no kernel takes whole, gathers the candidates of every region node, times them,
-// chooses layouts and inserts the reformats. Afterwards every region node has a tactic.
-TacticMap chooseTactics(Graph& graph, const TacticOptions& options);
-
-// ---- the phases of chooseTactics, in order ----
-
 Problem problemOf(const Node& node, const DeviceTraits& device);
 ConcreteShapes shapesAt(const Problem& problem, const ShapePoint& point);
 
 // Kernels that take the problem, those that refuse, and why. The reference only when alone.
 Tactic gatherCandidates(const Node& node, const TacticOptions& options);
 
-// Replaces regions that only the reference would take by chains of smaller ones.
-void splitUnsupported(Graph& graph, const TacticOptions& options);
+// Replaces regions that only the reference would take by chains of smaller ones, then gathers the
+// candidates of every region node.
+TacticMap gatherAll(Graph& graph, const TacticOptions& options);
 
 // Fills Candidate::times; equal problems are timed once.
 void timeCandidates(TacticMap& tactics, const Graph& graph, const TacticOptions& options);
 
-// Sets Tactic::chosen and Value::layout, inserts Reformat nodes (with tactics of their own).
+// Sets Tactic::chosen and Value::layout, inserts Reformat nodes (with tactics of their own): every
+// region node has a tactic afterwards.
 void chooseLayouts(Graph& graph, TacticMap& tactics, const TacticOptions& options);
 
 }  // namespace carnot

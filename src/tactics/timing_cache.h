@@ -24,8 +24,8 @@ class TimingCache {
   bool changed() const { return changed_; }
 
  private:
-  using Times = std::map<std::string, double>;          // candidate → seconds
-  using Problems = std::map<std::string, Times>;        // problem →
+  using Times = std::map<std::string, double>;    // candidate → seconds
+  using Problems = std::map<std::string, Times>;  // problem →
   std::map<std::string, Problems> devices_;
   std::string fingerprint_;
   bool changed_ = false;

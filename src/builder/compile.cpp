@@ -1,0 +1,134 @@
+#include "builder/compile.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/error.h"
+#include "builder/profiles.h"
+#include "ir/verify.h"
+#include "plan/emit.h"
+#include "tactics/timing_cache.h"
+
+namespace carnot {
+
+namespace {
+
+constexpr std::string_view kPhases[] = {"import",    "infer", "normalize",  "simplify",
+                                        "precision", "fuse",  "candidates", "tune",
+                                        "layout",    "plan",  "emit"};
+
+// Everything that the phases hand on to each other.
+struct State {
+  Graph graph;
+  const CompileOptions& options;
+  std::vector<EngineSymbol> symbols;
+  std::vector<EngineProfile> profiles;
+  TacticOptions tacticOptions;
+  std::optional<TimingCache> cache;
+  TacticMap tactics;
+  std::optional<EngineData> engine;
+};
+
+void rewrite(State& state, Phase phase) {
+  PassOptions options = state.options.passes;
+  options.afterPass = [&](const PassReport& report, const Graph& graph) {
+    if (state.options.passes.afterPass) state.options.passes.afterPass(report, graph);
+    if (state.options.onGraph && report.patches > 0)
+      state.options.onGraph(fmt::format("{}/{}", phaseName(phase), report.name), graph);
+  };
+  runPasses(state.graph, phase, options);
+}
+
+void gather(State& state) {
+  const CompileOptions& options = state.options;
+  state.symbols = symbolsOf(state.graph);
+  state.profiles = resolveProfiles(state.graph, state.symbols, options.profiles);
+  TacticOptions& tactic = state.tacticOptions;
+  tactic.device = options.device;
+  tactic.points = tuningPoints(state.graph, state.symbols, state.profiles);
+  tactic.level = options.optimizationLevel;
+  tactic.budgetSeconds = options.budgetSeconds;
+  tactic.withoutKernels = options.withoutKernels;
+  tactic.log = options.log;
+  tactic.cancelled = options.cancelled;
+  if (options.progress)
+    tactic.progress = [&options](size_t done, size_t all) { options.progress("tune", done, all); };
+  state.tactics = gatherAll(state.graph, tactic);
+}
+
+void tune(State& state) {
+  state.cache.emplace(state.options.device.fingerprint());
+  if (!state.options.timingCache.empty()) state.cache->load(state.options.timingCache);
+  state.tacticOptions.cache = &*state.cache;
+  timeCandidates(state.tactics, state.graph, state.tacticOptions);
+  if (!state.options.timingCache.empty() && state.cache->changed())
+    state.cache->save(state.options.timingCache);
+}
+
+void plan(State& state) {
+  EmitOptions options{state.options.device, state.tacticOptions.points, state.profiles,
+                      state.options.producer};
+  state.engine = emitEngine(state.graph, state.tactics, options);
+}
+
+// The pipeline. "import" came before.
+struct PhaseStep {
+  std::string_view name;
+  void (*run)(State& state);
+};
+constexpr PhaseStep kPipeline[] = {
+    {"infer", [](State& s) { s.graph.inferAll(); }},
+    {"normalize", [](State& s) { rewrite(s, Phase::Normalize); }},
+    {"simplify", [](State& s) { rewrite(s, Phase::Simplify); }},
+    {"precision", [](State& s) { rewrite(s, Phase::Precision); }},
+    {"fuse", [](State& s) { rewrite(s, Phase::Fuse); }},
+    {"candidates", gather},
+    {"tune", tune},
+    {"layout", [](State& s) { chooseLayouts(s.graph, s.tactics, s.tacticOptions); }},
+    {"plan", plan},
+    {"emit", [](State& s) { validateEngine(*s.engine); }},
+};
+
+}  // namespace
+
+std::span<const std::string_view> compilePhases() { return kPhases; }
+
+std::optional<EngineData> compile(Graph graph, const CompileOptions& options) {
+  const std::string& stop = options.stopAfter;
+  if (!stop.empty() &&
+      std::find(std::begin(kPhases), std::end(kPhases), stop) == std::end(kPhases)) {
+    std::vector<std::string> names(std::begin(kPhases), std::end(kPhases));
+    throw Error(ErrorCode::InvalidArgument, fmt::format("a phase named {}", stop),
+                fmt::format("one of {}", fmt::join(names, ", ")));
+  }
+  State state{std::move(graph), options, {}, {}, {}, {}, {}, {}};
+  if (options.onGraph) options.onGraph("import", state.graph);
+  if (stop == "import") return std::nullopt;
+  size_t done = 0;
+  for (const PhaseStep& phase : kPipeline) {
+    if (options.cancelled && *options.cancelled)
+      throw Error(ErrorCode::Interrupted,
+                  fmt::format("the build was cancelled before {}", phase.name));
+    auto start = std::chrono::steady_clock::now();
+    if (options.progress) options.progress(phase.name, done, std::size(kPipeline));
+    try {
+      phase.run(state);
+      verify(state.graph);
+    } catch (Error& error) {
+      error.within(fmt::format("phase {}", phase.name));
+      throw;
+    }
+    double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    options.log.verbose(fmt::format("phase {}: {:.1f} ms, {} nodes", phase.name, seconds * 1e3,
+                                    state.graph.nodes().size()));
+    ++done;
+    if (options.onGraph) options.onGraph(phase.name, state.graph);
+    if (stop == phase.name && stop != "emit") return std::nullopt;
+  }
+  return std::move(state.engine);
+}
+
+}  // namespace carnot

@@ -1,0 +1,127 @@
+#include "builder/profiles.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace carnot {
+
+namespace {
+
+constexpr int64_t kDefaultOuter = 1;
+constexpr int64_t kDefaultInner = 128;
+constexpr int64_t kNoLimit = int64_t(1) << 40;
+
+[[noreturn]] void invalid(std::string has, std::string needs, std::string remedy = {}) {
+  throw Error(ErrorCode::InvalidArgument, std::move(has), std::move(needs), std::move(remedy));
+}
+
+const Value* findInput(const Graph& graph, const std::string& name) {
+  std::vector<std::string> names;
+  for (const Value* input : graph.inputs) {
+    if (input->name == name) return input;
+    names.push_back(input->name);
+  }
+  std::string near = closest(name, names);
+  invalid(fmt::format("a profile for input {}", name),
+          fmt::format("one of the model's inputs: {}", fmt::join(names, ", ")),
+          near.empty() ? std::string() : fmt::format("did you mean {}?", near));
+}
+
+void checkInput(const Value& input, const ProfileShapes::Input& shapes) {
+  const Shape& shape = input.type.shape;
+  auto text = [](const std::vector<int64_t>& dims) {
+    return fmt::format("{}", fmt::join(dims, "x"));
+  };
+  for (const auto* dims : {&shapes.min, &shapes.opt, &shapes.max})
+    if (dims->size() != shape.rank())
+      invalid(
+          fmt::format("shape {} of rank {} for input {}", text(*dims), dims->size(), input.name),
+          fmt::format("rank {}: {}", shape.rank(), shape.toString()));
+  for (size_t axis = 0; axis < shape.rank(); ++axis) {
+    int64_t low = shapes.min[axis], mid = shapes.opt[axis], high = shapes.max[axis];
+    if (low < 0 || low > mid || mid > high)
+      invalid(fmt::format("min {}, opt {}, max {} in axis {} of input {}", low, mid, high, axis,
+                          input.name),
+              "0 <= min <= opt <= max");
+    std::optional<int64_t> fixed = shape[axis].tryConstant();
+    if (fixed && (low != *fixed || high != *fixed))
+      invalid(fmt::format("{} to {} in axis {} of input {}", low, high, axis, input.name),
+              fmt::format("{}, which the model fixes", *fixed));
+  }
+}
+
+EngineProfile resolveOne(const Graph& graph, std::span<const EngineSymbol> symbols,
+                         const ProfileShapes& shapes) {
+  for (const auto& [name, input] : shapes.inputs) checkInput(*findInput(graph, name), input);
+  EngineProfile profile;
+  profile.enforced = true;
+  for (const EngineSymbol& symbol : symbols) {
+    std::optional<EngineProfile::Range> range;
+    for (const Value* input : graph.inputs) {
+      auto found = shapes.inputs.find(input->name);
+      if (found == shapes.inputs.end()) continue;
+      for (size_t axis = 0; axis < input->type.shape.rank(); ++axis) {
+        if (input->type.shape[axis].asSymbol() != symbol.name) continue;
+        EngineProfile::Range here{found->second.min[axis], found->second.opt[axis],
+                                  found->second.max[axis]};
+        if (range && !(*range == here))
+          invalid(fmt::format("two ranges for {}: axis {} of input {} differs from an earlier one",
+                              symbol.name, axis, input->name),
+                  "the same min, opt and max wherever the model uses one name");
+        range = here;
+      }
+    }
+    if (!range)
+      invalid(
+          fmt::format("no shapes for input {} in the profile", graph.inputs[symbol.input]->name),
+          fmt::format("min, opt and max of {}, since {} is dynamic",
+                      graph.inputs[symbol.input]->type.shape.toString(), symbol.name));
+    profile.symbols.push_back(*range);
+  }
+  return profile;
+}
+
+}  // namespace
+
+std::vector<EngineProfile> resolveProfiles(const Graph& graph,
+                                           std::span<const EngineSymbol> symbols,
+                                           std::span<const ProfileShapes> profiles) {
+  std::vector<EngineProfile> resolved;
+  for (const ProfileShapes& shapes : profiles)
+    resolved.push_back(resolveOne(graph, symbols, shapes));
+  if (!resolved.empty()) return resolved;
+  EngineProfile free;
+  for (const EngineSymbol& symbol : symbols) {
+    int64_t typical = symbol.axis == 0 ? kDefaultOuter : kDefaultInner;
+    free.symbols.push_back({0, typical, kNoLimit});
+  }
+  resolved.push_back(std::move(free));
+  return resolved;
+}
+
+std::vector<ShapePoint> tuningPoints(const Graph& graph, std::span<const EngineSymbol> symbols,
+                                     std::span<const EngineProfile> profiles) {
+  std::vector<ShapePoint> points;
+  auto add = [&](const EngineProfile& profile, int64_t EngineProfile::Range::*which) {
+    ShapePoint point;
+    for (size_t i = 0; i < symbols.size(); ++i)
+      point[symbols[i].name] = std::max<int64_t>(profile.symbols[i].*which, 1);
+    for (const auto& [symbol, bound] : graph.symbolBounds)
+      point[symbol] = bound.evaluate([&](const std::string& name) { return point.at(name); });
+    if (std::find(points.begin(), points.end(), point) == points.end())
+      points.push_back(std::move(point));
+  };
+  for (const EngineProfile& profile : profiles) add(profile, &EngineProfile::Range::opt);
+  for (const EngineProfile& profile : profiles) {
+    if (!profile.enforced) continue;
+    add(profile, &EngineProfile::Range::max);
+    add(profile, &EngineProfile::Range::min);
+  }
+  return points;
+}
+
+}  // namespace carnot
