@@ -13,9 +13,13 @@ namespace carnot {
 
 // An integer expression over named symbols ("batch", "seq"): a sum of products in canonical form,
 // with floor-division and max as opaque atoms. Values are immutable and cheap to copy; a constant
-// allocates nothing. Symbols stand for integers >= 0.
+// allocates nothing. Symbols stand for integers from 0 to kLargest, a bound past every memory,
+// which lets min(seq, INT64_MAX) be seq. Results that overflow 64 bits throw Error (InvalidModel),
+// and expressions too large to be a model's throw Error (Unsupported).
 class Dim {
  public:
+  static constexpr int64_t kLargest = int64_t{1} << 48;
+
   Dim(int64_t constant = 0) : constant_(constant) {}  // NOLINT: a number is a Dim
   static Dim symbol(std::string name);
 
@@ -33,7 +37,7 @@ class Dim {
   // Rounds towards minus infinity. Exact quotients of polynomials by a monomial simplify
   // (6*batch*seq / 2*seq = 3*batch). A divisor of constant 0 throws Error (InvalidModel).
   friend Dim floorDiv(const Dim& a, const Dim& b);
-  friend Dim ceilDiv(const Dim& a, const Dim& b);  // -floorDiv(-a, b)
+  friend Dim ceilDiv(const Dim& a, const Dim& b);   // -floorDiv(-a, b)
   friend Dim floorMod(const Dim& a, const Dim& b);  // a - b * floorDiv(a, b)
   friend Dim max(const Dim& a, const Dim& b);
   friend Dim min(const Dim& a, const Dim& b);  // -max(-a, -b)
@@ -45,6 +49,8 @@ class Dim {
   friend bool operator<(const Dim& a, const Dim& b);
   size_t hash() const;
 
+  // Throws Error (InvalidArgument) for a division by zero, an overflow, or a symbol's value outside
+  // [0, kLargest].
   using Lookup = std::function<int64_t(const std::string& symbol)>;
   int64_t evaluate(const Lookup& valueOf) const;
   Dim substitute(const std::map<std::string, Dim>& bySymbol) const;
@@ -56,8 +62,9 @@ class Dim {
   };
   Range range(const std::function<Range(const std::string& symbol)>& rangeOf) const;
 
-  // "3*batch*seq + 2", "floordiv(height + 1, 2)", "max(a, b)"; parse accepts what toString gives,
-  // and throws Error (InvalidArgument) for anything else.
+  // "3*batch^2*seq + 2", "floordiv(height + 1, 2)", "max(a, b)"; a symbol that is no identifier
+  // stands in single quotes. parse takes what toString gives, besides parentheses, ceildiv, mod and
+  // min, and throws Error (InvalidArgument) for anything else. parse(d.toString()) == d.
   std::string toString() const;
   static Dim parse(std::string_view text);
 

@@ -7,6 +7,8 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace carnot {
@@ -47,7 +49,9 @@ struct TensorView {
   int64_t loadInt(int64_t index) const;  // exact for every integer type; U64 wraps
   std::complex<double> loadComplex(int64_t index) const;
   bool loadBool(int64_t index) const;
-  // Rounds to nearest even; integers saturate only where ONNX says so (float8), else wrap.
+  // To a float: rounds to nearest even, once; float8 saturates. To an integer: truncates, then
+  // keeps the low bits; NaN and what int64 cannot hold store as int64's minimum would. To Bool:
+  // nonzero.
   void storeDouble(int64_t index, double value) const;
   void storeInt(int64_t index, int64_t value) const;
   void storeComplex(int64_t index, std::complex<double> value) const;
@@ -90,6 +94,8 @@ class Tensor {
   uint64_t hash() const;                      // of dtype, dims and contents
 
  private:
+  void requireCount(int64_t given) const;  // throws Error (InvalidArgument) when it is another
+
   DType dtype_ = DType::F32;
   std::vector<int64_t> dims_;
   std::shared_ptr<Buffer> buffer_;
@@ -102,6 +108,27 @@ float bfloat16ToFloat(uint16_t bits);
 uint16_t floatToBfloat16(float value);
 // Codes of the types of 8 bits or less ↔ value; saturate = ONNX Cast's attribute.
 double decodeSmallFloat(DType type, uint8_t code);
-uint8_t encodeSmallFloat(DType type, double value, bool saturate);
+// A code of F4E2M1 lies in the low four bits. Rounding of F8E8M0 is Cast's round_mode; others round
+// to nearest even.
+enum class ScaleRounding : uint8_t { Up, Down, Nearest };  // Nearest: ties up
+uint8_t encodeSmallFloat(DType type, double value, bool saturate,
+                         ScaleRounding rounding = ScaleRounding::Up);
+
+template <typename T>
+Tensor Tensor::from(DType dtype, std::vector<int64_t> dims, std::span<const T> values) {
+  Tensor tensor(dtype, std::move(dims));
+  tensor.requireCount(static_cast<int64_t>(values.size()));
+  TensorView view = tensor.view();
+  for (int64_t index = 0; const T& value : values) {
+    if constexpr (std::is_floating_point_v<T>) {
+      view.storeDouble(index++, value);
+    } else if constexpr (std::is_integral_v<T>) {
+      view.storeInt(index++, static_cast<int64_t>(value));
+    } else {
+      view.storeComplex(index++, value);
+    }
+  }
+  return tensor;
+}
 
 }  // namespace carnot

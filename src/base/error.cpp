@@ -1,0 +1,91 @@
+#include "base/error.h"
+
+#include <algorithm>
+#include <cctype>
+#include <numeric>
+
+namespace carnot {
+
+std::string_view errorCodeName(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::InvalidArgument:
+      return "InvalidArgument";
+    case ErrorCode::InvalidModel:
+      return "InvalidModel";
+    case ErrorCode::Unsupported:
+      return "Unsupported";
+    case ErrorCode::Incompatible:
+      return "Incompatible";
+    case ErrorCode::OutOfMemory:
+      return "OutOfMemory";
+    case ErrorCode::Io:
+      return "Io";
+    case ErrorCode::Interrupted:
+      return "Interrupted";
+    case ErrorCode::Internal:
+      return "Internal";
+  }
+  return "Unknown";
+}
+
+Error::Error(ErrorCode code, std::string has, std::string needs, std::string remedy)
+    : code_(code), has_(std::move(has)), needs_(std::move(needs)), remedy_(std::move(remedy)) {
+  compose();
+}
+
+Error& Error::within(std::string frame) {
+  context_.insert(context_.begin(), std::move(frame));
+  compose();
+  return *this;
+}
+
+void Error::compose() {
+  text_.clear();
+  for (const auto& frame : context_) text_ += frame + ": ";
+  text_ += has_;
+  if (!needs_.empty()) text_ += "; needs " + needs_;
+  if (!remedy_.empty()) text_ += "; " + remedy_;
+}
+
+void throwInternal(std::string what) {
+  throw Error(ErrorCode::Internal, std::move(what), {}, "this is a defect of Carnot");
+}
+
+namespace {
+
+char lower(char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); }
+
+// Levenshtein's distance, case ignored.
+size_t editDistance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (size_t j = 0; j < b.size(); ++j) {
+      size_t substituted = diagonal + (lower(a[i]) != lower(b[j]));
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({substituted, row[j] + 1, diagonal + 1});
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
+
+std::string closest(std::string_view name, const std::vector<std::string>& candidates) {
+  constexpr size_t kLongestName = 256;  // bounds the work on hostile names
+  if (name.empty() || name.size() > kLongestName) return {};
+  size_t best = std::max<size_t>(1, name.size() / 3) + 1;
+  const std::string* found = nullptr;
+  for (const auto& candidate : candidates) {
+    if (candidate.size() > kLongestName) continue;
+    if (size_t distance = editDistance(name, candidate); distance < best) {
+      best = distance;
+      found = &candidate;
+    }
+  }
+  return found ? *found : std::string();
+}
+
+}  // namespace carnot
