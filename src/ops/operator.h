@@ -54,6 +54,9 @@ class Operator {
   friend struct OpDef;
 };
 
+// The largest integer tensor whose contents are followed as expressions.
+inline constexpr int64_t kMaxContents = 64;
+
 // What shape inference sees of one operator's use, and what it gives back.
 struct InferContext {
   struct Input {
@@ -84,7 +87,9 @@ struct InferContext {
   DType dtype(size_t i) const { return type(i).dtype; }
   // Contents of input i as expressions, from a constant or from known contents; nullopt otherwise.
   std::optional<std::vector<Dim>> contentsOf(size_t i) const;
-  void setOutput(size_t i, DType dtype, Shape shape) { outputs[i].type = {dtype, std::move(shape)}; }
+  void setOutput(size_t i, DType dtype, Shape shape) {
+    outputs[i].type = {dtype, std::move(shape)};
+  }
   // Yes: nothing. Unknown: adds a guard. No: throws Error (InvalidModel) saying what.
   void requireEqual(const Dim& a, const Dim& b, std::string_view what);
   void require(bool condition, std::string_view has, std::string_view needs) const;
@@ -94,8 +99,8 @@ struct InferContext {
 // NumPy broadcasting (ONNX "multidirectional"); adds guards through `context`.
 Shape broadcastShapes(InferContext& context, const Shape& a, const Shape& b);
 
-// Concrete tensors in, concrete tensors out; outputs are allocated with the inferred dims. An absent
-// optional input has data == nullptr.
+// Concrete tensors in, concrete tensors out; outputs are allocated with the inferred dims. An
+// absent optional input has data == nullptr.
 struct ReferenceContext {
   std::span<const TensorView> inputs;
   std::span<const TensorView> outputs;

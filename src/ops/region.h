@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,14 +11,15 @@
 namespace carnot {
 
 // A short list of operators that one kernel may carry out as a whole. Local tensors are numbered:
-// 0 … inputCount-1 are the inputs, then each step's outputs in order; -1 is an absent optional input.
-// Canonical: steps in topological order, inputs in order of first use, no dead steps.
+// 0 … inputCount-1 are the inputs, then each step's outputs in order; -1 is an absent optional
+// input. Canonical: steps in topological order, inputs in order of first use, no dead steps.
 struct Region {
   struct Step {
     Operator op;
     std::vector<int> inputs;
     int firstOutput = 0;
     int outputCount = 1;
+    bool isPointwise() const { return op.definition().access == Access::Pointwise; }
     friend bool operator==(const Step&, const Step&) = default;
   };
   int inputCount = 0;
@@ -51,12 +53,12 @@ void referenceRegion(const Region& region, const ReferenceContext& context);
 // flops of all steps; bytes of what enters and leaves the region.
 Cost costRegion(const Region& region, std::span<const TensorType> inputs);
 
-// The region's pointwise tail behind one tensor as straight-line code: Input 0 is `from`; the others
-// are operands[i - 1], local tensors outside the tail. Covers every step that depends on `from`
-// (all of them pointwise, else nullopt).
+// The region's pointwise tail behind one tensor as straight-line code: Input 0 is `from`; the
+// others are operands[i - 1], local tensors outside the tail. Covers every step that depends on
+// `from` (all of them pointwise, else nullopt).
 struct PointwiseTail {
-  ScalarProgram program;       // outputs: region.outputs that depend on `from`, in order
-  std::vector<int> operands;   // local tensors read beside `from`
+  ScalarProgram program;      // outputs: region.outputs that depend on `from`, in order
+  std::vector<int> operands;  // local tensors read beside `from`
 };
 std::optional<PointwiseTail> pointwiseTail(const Region& region, int from,
                                            std::span<const TensorType> types);

@@ -4,34 +4,72 @@
 
 #include <complex>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "base/dim.h"
+
 namespace carnot {
 
-// The primitive operations of pointwise code. From one ScalarProgram come the reference (interpreted
-// here through double, int64 and complex), the x86 loop and the CUDA loop.
+// The primitive operations of pointwise code. From one ScalarProgram come the reference
+// (interpreted here through double, int64 and complex), the x86 loop and the CUDA loop.
 enum class ScalarOp : uint8_t {
   Input,     // element `index` of the operand list
   Constant,  // `value`
-  Add, Sub, Mul, Div,  // integers: wrap; Div truncates, by zero gives 0
-  Fma,                 // a * b + c
-  FloorMod, TruncMod,  // sign of the divisor; sign of the dividend (C's fmod)
+  Add,       // integers wrap
+  Sub,
+  Mul,
+  Div,       // integers: truncates, by zero gives 0
+  Fma,       // a * b + c
+  FloorMod,  // sign of the divisor
+  TruncMod,  // sign of the dividend (C's fmod)
   Pow,
-  Min, Max,  // b when either operand is NaN, as x86 does
-  Neg, Abs, Sqrt, Reciprocal,
-  Floor, Ceil, RoundEven, Trunc,
-  Exp, Log, Erf, Tanh, Sigmoid,
-  Sin, Cos, Tan, Asin, Acos, Atan, Sinh, Cosh, Asinh, Acosh, Atanh,
-  Equal, Less, LessEqual,       // Bool results
-  And, Or, Xor, Not,            // Bool operands
-  Select,                       // a ? b : c, a Bool
+  Min,  // b when either operand is NaN, as x86 does
+  Max,  // likewise
+  Neg,
+  Abs,
+  Sqrt,
+  Reciprocal,
+  Floor,
+  Ceil,
+  RoundEven,
+  Trunc,
+  Exp,
+  Log,
+  Erf,
+  Tanh,
+  Sigmoid,
+  Sin,
+  Cos,
+  Tan,
+  Asin,
+  Acos,
+  Atan,
+  Sinh,
+  Cosh,
+  Asinh,
+  Acosh,
+  Atanh,
+  Equal,
+  Less,
+  LessEqual,  // Bool results
+  And,
+  Or,
+  Xor,
+  Not,     // Bool operands
+  Select,  // a ? b : c, a Bool
   IsNan,
-  BitAnd, BitOr, BitXor, BitNot, ShiftLeft, ShiftRight,  // integers; logical shift when unsigned
-  Cast,     // to the node's dtype: ONNX Cast (float to integer truncates; to Bool is != 0)
-  Bitcast,  // same bits, same width
+  BitAnd,
+  BitOr,
+  BitXor,
+  BitNot,
+  ShiftLeft,
+  ShiftRight,  // integers; logical shift when unsigned
+  Cast,        // to the node's dtype: ONNX Cast (float to integer truncates; to Bool is != 0)
+  Bitcast,     // same bits, same width
 };
 
 // One primitive; operands are indices of earlier nodes. `dtype` is the result's type.
@@ -39,7 +77,7 @@ struct ScalarNode {
   ScalarOp op = ScalarOp::Input;
   DType dtype = DType::F32;
   uint16_t args[3] = {0, 0, 0};
-  uint16_t index = 0;  // Input only
+  uint16_t index = 0;                                               // Input only
   std::variant<double, int64_t, std::complex<double>> value = 0.0;  // Constant only
   friend bool operator==(const ScalarNode&, const ScalarNode&) = default;
 };
@@ -55,7 +93,8 @@ struct ScalarProgram {
   std::string toString() const;
 };
 
-// Appends to a program; equal nodes are shared.
+// Appends to a program; equal nodes are shared. Operands of unequal types, or of a type that the
+// operation has no meaning for, throw Error (InvalidModel).
 class ScalarBuilder {
  public:
   struct Value {
@@ -89,6 +128,7 @@ class ScalarBuilder {
   // Copies `program` in, its Input i replaced by operands[i]; gives its outputs.
   std::vector<Value> inlined(const ScalarProgram& program, std::span<const Value> operands);
 
+  // The program without the nodes that `outputs` do not need.
   ScalarProgram finish(std::span<const Value> outputs) &&;
 
  private:
@@ -97,10 +137,41 @@ class ScalarBuilder {
 };
 using ScalarValue = ScalarBuilder::Value;
 
-// One element through the program: operands and results as double, int64 (integers, Bool) or complex,
-// by their dtype. Floating point is computed in double and rounded at Cast only.
+// Elements of one scalar of a program, held by its dtype: as double, as int64 (integers, Bool) or
+// as complex. The other two are empty.
+struct ScalarColumn {
+  std::vector<double> reals;
+  std::vector<int64_t> integers;
+  std::vector<std::complex<double>> complexes;
+};
+
+// Runs a program over blocks of elements, node by node. Floating point is computed in double and
+// rounded at Cast only; integers wrap to their width.
+class ScalarInterpreter {
+ public:
+  static constexpr size_t kBlock = 256;
+  explicit ScalarInterpreter(ScalarProgram program);
+
+  size_t operandCount() const { return operands_.size(); }
+  // To fill before run; null when the program does not read operand `index`.
+  ScalarColumn* operand(size_t index);
+  void run(size_t count);  // the first `count` elements, at most kBlock
+  const ScalarColumn& result(size_t index) const { return columns_[program_.outputs[index]]; }
+  DType resultType(size_t index) const { return program_.nodes[program_.outputs[index]].dtype; }
+
+ private:
+  ScalarProgram program_;
+  std::vector<ScalarColumn> columns_;  // one a node
+  std::vector<int> operands_;          // node of each operand, or -1
+};
+
+// One element through the program.
 using ScalarNumber = std::variant<double, int64_t, std::complex<double>>;
 void evaluateScalar(const ScalarProgram& program, std::span<const ScalarNumber> operands,
                     std::span<ScalarNumber> results);
+
+// One element of an integer program whose operands are expressions; nullopt where the answer
+// depends on more than the symbols being >= 0, or where arithmetic does not stay in expressions.
+std::optional<Dim> evaluateScalar(const ScalarProgram& program, std::span<const Dim> operands);
 
 }  // namespace carnot

@@ -1,0 +1,13 @@
+#pragma once
+
+#include "ops/operator.h"
+
+namespace carnot {
+
+struct Add {
+  void visit(auto&) {}
+};
+template <>
+const OpDef& definitionOf<Add>();
+
+}  // namespace carnot
