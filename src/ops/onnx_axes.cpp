@@ -1,0 +1,70 @@
+#include "ops/onnx_axes.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/error.h"
+#include "ops/reshape.h"
+#include "ops/transpose.h"
+
+namespace carnot {
+
+std::optional<std::vector<int64_t>> importAxes(const OnnxNode& node, size_t input,
+                                               std::string_view attribute, size_t rank) {
+  std::vector<int64_t> axes;
+  if (node.hasInput(input)) {
+    axes = node.requireConstantInts(input);
+  } else {
+    if (!node.hasAttribute(attribute)) return std::nullopt;
+    axes = node.attributeInts(attribute);
+  }
+  for (size_t i = 0; i < axes.size(); ++i) {
+    axes[i] = static_cast<int64_t>(normalizeAxis(axes[i], rank));
+    if (std::find(axes.begin(), axes.begin() + static_cast<ptrdiff_t>(i), axes[i]) !=
+        axes.begin() + static_cast<ptrdiff_t>(i))
+      throw Error(ErrorCode::InvalidModel, fmt::format("axis {} twice", axes[i]), "distinct axes");
+  }
+  return axes;
+}
+
+int64_t importAxis(const OnnxNode& node, std::string_view name, int64_t fallback, size_t rank) {
+  return static_cast<int64_t>(normalizeAxis(node.attributeInt(name, fallback), rank));
+}
+
+std::vector<Dim> importDims(const OnnxNode& node, size_t i) {
+  OnnxNode::Ref ref = node.requireInput(i);
+  if (node.rankOf(ref) > 1)
+    throw Error(ErrorCode::InvalidModel,
+                fmt::format("input {} of shape {}", i, node.shapeOf(ref).toString()),
+                "a list of integers");
+  if (auto contents = node.contentsOf(ref)) return *contents;
+  if (const Tensor* constant = node.constantOf(ref)) {
+    std::vector<int64_t> values = constant->toInts();
+    return {values.begin(), values.end()};
+  }
+  node.unsupported(fmt::format("a shape computed from data (input {})", i),
+                   "a constant, or arithmetic on the dims of inputs",
+                   "fix that input of the node to a constant");
+}
+
+OnnxNode::Ref emitInts(OnnxNode& node, const std::vector<int64_t>& values) {
+  return node.constant(Tensor::ofInts({static_cast<int64_t>(values.size())}, values));
+}
+
+OnnxNode::Ref emitReshape(OnnxNode& node, OnnxNode::Ref x, Shape shape) {
+  if (node.shapeOf(x) == shape) return x;
+  return node.emit(Operator::of(Reshape{std::move(shape)}), {x});
+}
+
+OnnxNode::Ref emitTranspose(OnnxNode& node, OnnxNode::Ref x, std::vector<int64_t> perm) {
+  std::vector<int64_t> identity(perm.size());
+  std::iota(identity.begin(), identity.end(), 0);
+  if (perm == identity) return x;
+  return node.emit(Operator::of(Transpose{std::move(perm)}), {x});
+}
+
+OnnxNode::Ref scalarLike(OnnxNode& node, OnnxNode::Ref x, double value) {
+  return node.scalar(node.dtypeOf(x), value);
+}
+
+}  // namespace carnot

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "ops/onnx_node.h"
+
+namespace carnot {
+
+// What import functions share.
+
+// Axes that a node names, in its order, non-negative and distinct: input `input` where the node has
+// it, else attribute `attribute`; nullopt when neither is there.
+std::optional<std::vector<int64_t>> importAxes(const OnnxNode& node, size_t input,
+                                               std::string_view attribute, size_t rank);
+// Attribute `name`, non-negative.
+int64_t importAxis(const OnnxNode& node, std::string_view name, int64_t fallback, size_t rank);
+// Input i's integers as dims; throws Error (Unsupported) when they are computed from data.
+std::vector<Dim> importDims(const OnnxNode& node, size_t i);
+// 1-D int64 constant.
+OnnxNode::Ref emitInts(OnnxNode& node, const std::vector<int64_t>& values);
+// Reshape, or the input itself when the shape is the one that it has.
+OnnxNode::Ref emitReshape(OnnxNode& node, OnnxNode::Ref x, Shape shape);
+OnnxNode::Ref emitTranspose(OnnxNode& node, OnnxNode::Ref x, std::vector<int64_t> perm);
+// A scalar of x's type.
+OnnxNode::Ref scalarLike(OnnxNode& node, OnnxNode::Ref x, double value);
+
+}  // namespace carnot
