@@ -1,0 +1,104 @@
+"""The cases of onnx's own backend suites, and one case run through carnot."""
+
+import glob
+import os
+import warnings
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+KINDS = ("node", "simple", "pytorch-converted", "pytorch-operator")
+TRAINING = "ai.onnx.preview.training"
+
+
+def load_cases():
+    """(name, directory or (model, data sets), rtol, atol) of every case outside the training domain."""
+    from onnx.backend.test.loader import load_model_tests
+
+    cases = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for kind in KINDS:
+            for test in load_model_tests(kind=kind):
+                source = None
+                if test.model_dir and os.path.exists(os.path.join(test.model_dir, "model.onnx")):
+                    source = test.model_dir
+                elif test.model is not None:
+                    source = (test.model, test.data_sets)
+                    if any(node.domain == TRAINING for node in test.model.graph.node):
+                        continue
+                if source is not None:
+                    cases.append((test.name, source, max(test.rtol, 1e-3), max(test.atol, 1e-5)))
+    return cases
+
+
+def _array(path, value_type):
+    data = open(path, "rb").read()
+    kind = value_type.WhichOneof("value")
+    if kind == "sequence_type":
+        proto = onnx.SequenceProto()
+        proto.ParseFromString(data)
+        return numpy_helper.to_list(proto)
+    if kind == "optional_type":
+        proto = onnx.OptionalProto()
+        proto.ParseFromString(data)
+        return numpy_helper.to_optional(proto)
+    proto = onnx.TensorProto()
+    proto.ParseFromString(data)
+    return numpy_helper.to_array(proto)
+
+
+def _from_directory(directory):
+    model = onnx.load(os.path.join(directory, "model.onnx"))
+    initializers = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in initializers]
+    sets = []
+    for folder in sorted(glob.glob(os.path.join(directory, "test_data_set_*"))):
+        def read(stem, values):
+            paths = [(os.path.join(folder, f"{stem}_{i}.pb"), v.type) for i, v in enumerate(values)]
+            return [_array(path, t) for path, t in paths if os.path.exists(path)]
+
+        sets.append((read("input", inputs), read("output", model.graph.output)))
+    return model, inputs, sets
+
+
+def _same(has, wanted, rtol, atol):
+    if isinstance(wanted, list):
+        return (isinstance(has, (list, tuple)) and len(has) == len(wanted)
+                and all(_same(a, b, rtol, atol) for a, b in zip(has, wanted)))
+    if wanted is None:
+        return has is None
+    has, wanted = np.asarray(has), np.asarray(wanted)
+    if wanted.dtype.kind in "OUS":
+        return has.tolist() == wanted.tolist()
+    if has.shape != wanted.shape:
+        return False
+    if wanted.dtype.kind not in "biu":
+        wide = np.complex128 if wanted.dtype.kind == "c" else np.float64
+        has, wanted = has.astype(wide), wanted.astype(wide)
+    return np.allclose(has, wanted, rtol=rtol, atol=atol, equal_nan=True)
+
+
+def run_case(case):
+    """("pass" | "refused" | "wrong" | "error", what was said)."""
+    import carnot
+
+    name, source, rtol, atol = case
+    if isinstance(source, str):
+        model, inputs, sets = _from_directory(source)
+    else:
+        model, sets = source
+        inputs = list(model.graph.input)
+    try:
+        engine = carnot.build(model.SerializeToString(), threads=1, optimization_level=0)
+        for feeds, wanted in sets:
+            has = list(engine.run({v.name: array for v, array in zip(inputs, feeds)}).values())
+            if len(has) != len(wanted) or not all(_same(a, b, rtol, atol)
+                                                  for a, b in zip(has, wanted)):
+                return "wrong", "values or shapes differ"
+    except carnot.Error as error:
+        return ("refused" if error.code == "Unsupported" else "error"), str(error)
+    except Exception as error:  # noqa: BLE001: any other exception is a finding
+        return "error", f"{type(error).__name__}: {error}"
+    return "pass", ""
