@@ -64,10 +64,28 @@ static void importConcat(OnnxNode& node) {
   node.setOutput(0, node.emit(Operator::of(Concat{axis}), inputs));
 }
 
+// Inputs are runs of the output where nothing but 1 lies outside the axis.
+static std::vector<Placement> placements(const Operator& op, const InferContext& context) {
+  const auto axis = static_cast<size_t>(op.as<Concat>()->axis);
+  const Shape& out = context.outputs[0].type.shape;
+  if (out.elementCount(0, axis) != Dim(1)) return {};
+  std::vector<Placement> parts;
+  Dim start = 0;
+  for (size_t i = 0; i < context.inputs.size(); ++i) {
+    parts.push_back({.input = i, .inputInside = true, .offset = start});
+    start = start + context.shape(i).elementCount();
+  }
+  return parts;
+}
+
 template <>
 const OpDef& definitionOf<Concat>() {
-  static const OpDef kRow =
-      defineOperator<Concat>("Concat", Access::Permute, {{"", "Concat", 1, 0, importConcat}});
+  static const OpDef kRow = [] {
+    OpDef row =
+        defineOperator<Concat>("Concat", Access::Permute, {{"", "Concat", 1, 0, importConcat}});
+    row.placements = placements;
+    return row;
+  }();
   return kRow;
 }
 

@@ -135,6 +135,14 @@ enum class Access : uint8_t {
   Opaque,     // anything else
 };
 
+// Bytes that an operator only puts elsewhere: one tensor lies inside the other as a contiguous run
+// when both are plain, so that nothing need be copied.
+struct Placement {
+  size_t input = 0;
+  bool inputInside = false;  // the input lies inside the output (concat); else the output inside it
+  Dim offset;                // elements
+};
+
 // One way that an ONNX node type is written in these operators.
 struct OnnxMapping {
   std::string_view domain;  // "" is ai.onnx
@@ -158,6 +166,9 @@ struct OpDef {
   // Pointwise operators only: one element of the output from one element of each input.
   ScalarValue (*expression)(const Operator& op, ScalarBuilder& builder,
                             std::span<const ScalarValue> inputs) = nullptr;
+  // Operators that move bytes only; null for others. Empty when this use needs a copy. Outputs of
+  // the context hold the inferred types.
+  std::vector<Placement> (*placements)(const Operator& op, const InferContext& context) = nullptr;
   std::vector<OnnxMapping> onnx;
 };
 

@@ -135,14 +135,19 @@ static void importFlatten(OnnxNode& node) {
 
 template <>
 const OpDef& definitionOf<Reshape>() {
-  static const OpDef kRow =
-      defineOperator<Reshape>("Reshape", Access::View,
-                              {{"", "Reshape", 1, 0, importReshape},
-                               {"", "Squeeze", 1, 0, importSqueeze},
-                               {"", "Unsqueeze", 1, 0, importUnsqueeze},
-                               {"", "Flatten", 1, 0, importFlatten},
-                               {"", "DepthToSpace", 1, 0, importDepthToSpace},
-                               {"", "SpaceToDepth", 1, 0, importSpaceToDepth}});
+  static const OpDef kRow = [] {
+    OpDef row = defineOperator<Reshape>("Reshape", Access::View,
+                                        {{"", "Reshape", 1, 0, importReshape},
+                                         {"", "Squeeze", 1, 0, importSqueeze},
+                                         {"", "Unsqueeze", 1, 0, importUnsqueeze},
+                                         {"", "Flatten", 1, 0, importFlatten},
+                                         {"", "DepthToSpace", 1, 0, importDepthToSpace},
+                                         {"", "SpaceToDepth", 1, 0, importSpaceToDepth}});
+    row.placements = [](const Operator&, const InferContext&) {
+      return std::vector<Placement>{{.input = 0, .inputInside = false, .offset = 0}};
+    };
+    return row;
+  }();
   return kRow;
 }
 

@@ -49,7 +49,7 @@ class Emitter {
     for (const Guard& guard : graph_.guards) emitGuard(guard);
     for (const Value* input : graph_.inputs) engine_.inputs.push_back(tensorOf(input));
     for (const auto& node : graph_.nodes())
-      if (node->region) emitStep(*node);
+      if (node->region && !views_.elided.contains(node.get())) emitStep(*node);
     for (size_t i = 0; i < graph_.outputs.size(); ++i) emitOutput(graph_.outputs[i]);
     emitMeta();
     return std::move(engine_);
@@ -89,7 +89,7 @@ class Emitter {
       tensor.kind = EngineTensor::Kind::Output;
     } else if (auto view = views_.views.find(value); view != views_.views.end()) {
       root = view->second.root;
-      tensor.viewOffset = program(view->second.offsetBytes);
+      tensor.viewOffset = program(view->second.offset * Dim(dtypeBits(value->type.dtype) / 8));
     }
     if (root) tensor.viewOf = tensorOf(root);
     int32_t index = static_cast<int32_t>(engine_.tensors.size());

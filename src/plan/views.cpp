@@ -1,52 +1,138 @@
 #include "plan/views.h"
 
 #include <algorithm>
-#include <map>
 
 namespace carnot {
 
 namespace {
 
-bool isViewNode(const Node* node) {
-  return node && node->op && node->op.definition().access == Access::View;
-}
+class Planner {
+ public:
+  explicit Planner(const Graph& graph) : graph_(graph) {}
 
-const Value* sourceOf(const Value* value) {
-  while (isViewNode(value->producer)) value = value->producer->inputs[0];
-  return value;
-}
+  ViewPlan plan() {
+    for (const auto& node : graph_.nodes()) place(*node);
+    for (const auto& node : graph_.nodes())
+      for (const Value* output : node->outputs) groups_[rootOf(output).root].push_back(output);
+    for (const auto& node : graph_.nodes())
+      for (const Value* output : node->outputs)
+        if (!links_.contains(output)) settle(output);
+    for (const Value* input : graph_.inputs) settle(input);
+    for (const auto& value : graph_.values())
+      if (value->isConstant()) settle(value.get());
+    return std::move(plan_);
+  }
+
+ private:
+  using View = ViewPlan::View;
+
+  // The operator of a node that may be only a placement, and its inputs in the operator's order.
+  static const Operator* singleOperator(const Node& node, std::vector<const Value*>& inputs) {
+    if (node.op) {
+      inputs.assign(node.inputs.begin(), node.inputs.end());
+      return &node.op;
+    }
+    if (node.region->steps.size() != 1) return nullptr;
+    for (int input : node.region->steps[0].inputs)
+      inputs.push_back(input < 0 ? nullptr : node.inputs[static_cast<size_t>(input)]);
+    return &node.region->steps[0].op;
+  }
+
+  void place(const Node& node) {
+    std::vector<const Value*> inputs;
+    const Operator* op = singleOperator(node, inputs);
+    if (!op || !op->definition().placements || node.outputs.size() != 1) return;
+    const Value* output = node.outputs[0];
+    if (node.region && dtypeBits(output->type.dtype) % 8 != 0) return;  // runs start within a byte
+    InferContext context;
+    std::vector<InferContext::Input> seen;
+    for (const Value* input : inputs) {
+      InferContext::Input entry;
+      if (input) {
+        entry.type = &input->type;
+        entry.constant = input->constant.get();
+        entry.contents = input->contents ? &*input->contents : nullptr;
+      }
+      seen.push_back(entry);
+    }
+    context.inputs = seen;
+    context.outputs.push_back({output->type, std::nullopt});
+    std::vector<Placement> placements = op->definition().placements(*op, context);
+    if (placements.empty() || !output->layout.isPlain()) return;
+    std::vector<std::pair<const Value*, Dim>> inside;
+    for (const Placement& placement : placements) {
+      const Value* input = inputs[placement.input];
+      if (!input->layout.isPlain()) return;
+      if (!placement.inputInside) {
+        links_[output] = {input, placement.offset};
+        plan_.elided.insert(&node);
+        return;
+      }
+      View whole = rootOf(input);
+      bool known = std::any_of(inside.begin(), inside.end(),
+                               [&](const auto& entry) { return entry.first == whole.root; });
+      if (known || !movable(input, whole)) return;
+      inside.emplace_back(whole.root, placement.offset);
+    }
+    for (auto& [root, offset] : inside) links_[root] = {output, std::move(offset)};
+    plan_.elided.insert(&node);
+  }
+
+  // Whether the memory that `value` shows may be laid inside another tensor: a step writes it, all
+  // of it is shown, and no graph output wants it for itself.
+  bool movable(const Value* value, const View& whole) const {
+    const Value* root = whole.root;
+    if (!root->producer || !root->producer->region || plan_.elided.contains(root->producer))
+      return false;
+    if (!(whole.offset == Dim(0)) || root->type.dtype != value->type.dtype ||
+        !(root->type.shape.elementCount() == value->type.shape.elementCount()))
+      return false;
+    for (const auto& other : graph_.values())
+      if (graph_.isOutput(other.get()) && rootOf(other.get()).root == root) return false;
+    return true;
+  }
+
+  View rootOf(const Value* value) const {
+    View view{value, Dim(0)};
+    for (auto link = links_.find(value); link != links_.end(); link = links_.find(view.root)) {
+      view.root = link->second.root;
+      view.offset = view.offset + link->second.offset;
+    }
+    return view;
+  }
+
+  // Chooses the owner of the bytes that `root` heads.
+  void settle(const Value* root) {
+    auto group = groups_.find(root);
+    if (group == groups_.end()) return;
+    const Value* owner = root;
+    bool written = root->producer && root->producer->region;
+    if (written) {
+      // Straight into the application's memory, where an output shows all of it.
+      auto output =
+          std::find_if(group->second.begin(), group->second.end(), [&](const Value* value) {
+            return graph_.isOutput(value) && value->layout.isPlain() &&
+                   rootOf(value).offset == Dim(0) && value->type.dtype == root->type.dtype &&
+                   value->type.shape.elementCount() == root->type.shape.elementCount();
+          });
+      if (output != group->second.end()) {
+        owner = *output;
+        plan_.outputs.insert(owner);
+      }
+    }
+    for (const Value* member : group->second)
+      if (member != owner) plan_.views.emplace(member, View{owner, rootOf(member).offset});
+    if (root != owner) plan_.views.insert_or_assign(root, View{owner, Dim(0)});
+  }
+
+  const Graph& graph_;
+  ViewPlan plan_;
+  std::unordered_map<const Value*, View> links_;  // one step towards the root
+  std::unordered_map<const Value*, std::vector<const Value*>> groups_;
+};
 
 }  // namespace
 
-ViewPlan planViews(const Graph& graph) {
-  ViewPlan plan;
-  // Tensors by whose bytes they show, each group in graph order.
-  std::vector<const Value*> sources;
-  std::unordered_map<const Value*, std::vector<const Value*>> groups;
-  for (const auto& node : graph.nodes())
-    for (const Value* output : node->outputs) {
-      const Value* source = sourceOf(output);
-      auto [found, fresh] = groups.try_emplace(source);
-      if (fresh) sources.push_back(source);
-      found->second.push_back(output);
-    }
-  for (const Value* source : sources) {
-    const std::vector<const Value*>& members = groups.at(source);
-    bool computed = source->producer && source->producer->region;
-    const Value* owner = source;
-    if (computed) {
-      // Written straight into the application's memory where that is one of the group.
-      auto output = std::find_if(members.begin(), members.end(),
-                                 [&](const Value* value) { return graph.isOutput(value); });
-      if (output != members.end()) {
-        owner = *output;
-        plan.outputs.insert(owner);
-      }
-    }
-    for (const Value* member : members)
-      if (member != owner) plan.views.emplace(member, ViewPlan::View{owner, Dim(0)});
-  }
-  return plan;
-}
+ViewPlan planViews(const Graph& graph) { return Planner(graph).plan(); }
 
 }  // namespace carnot
