@@ -4,10 +4,11 @@
 
 namespace carnot {
 
-struct Add {
+// (condition, a, b): a where the condition holds, else b.
+struct Where {
   void visit(auto&) {}
 };
 template <>
-const OpDef& definitionOf<Add>();
+const OpDef& definitionOf<Where>();
 
 }  // namespace carnot
