@@ -48,7 +48,8 @@ struct Refusal {
 };
 using Support = std::variant<Refusal, std::vector<Configuration>>;
 
-// What a kernel leaves in the engine: bytes that it alone reads, and constants packed for the device.
+// What a kernel leaves in the engine: bytes that it alone reads, and constants packed for the
+// device.
 struct Prepared {
   std::vector<std::byte> parameters;
   std::vector<Tensor> weights;
@@ -74,7 +75,8 @@ class Executable {
   virtual void run(const RunArguments& arguments) const = 0;
 };
 
-// Logical dims of every runtime input and of every output.
+// Logical dims of inputs and of every output. Inputs are the kernel's runtime inputs for
+// specialize, and all of the problem's (absent ones empty) for estimate.
 struct ConcreteShapes {
   std::vector<std::vector<int64_t>> inputs, outputs;
 };
@@ -101,13 +103,18 @@ class Kernel {
   // The ways to run the problem, or why there is none. Looks at types, dims, attributes and device;
   // asks for dims it needs as constants.
   virtual Support supports(const Problem& problem) const = 0;
-  // A relative estimate in seconds at concrete dims, to order candidates before timing.
+  // A relative estimate in seconds at concrete dims, to order candidates before timing. By default
+  // roofline() of the region's cost at full efficiency.
   virtual double estimate(const Problem& problem, const Configuration& configuration,
                           const ConcreteShapes& shapes) const;
   virtual Prepared prepare(const Problem& problem, const Configuration& configuration) const = 0;
   // Validates the parameters (they may come from a hostile file): throws Error (InvalidModel).
   virtual std::unique_ptr<BoundKernel> bind(const BindArguments& arguments) const = 0;
 };
+
+// Seconds that the cost takes at `efficiency` of the arithmetic peak or at the memory's bandwidth,
+// whichever is longer, plus a call's overhead. Of use for orders only.
+double roofline(const Cost& cost, const DeviceTraits& device, double efficiency);
 
 // The kernels of this build in order of preference; the reference comes last and refuses nothing.
 std::span<const Kernel* const> cpuKernels();
