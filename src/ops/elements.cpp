@@ -1,5 +1,6 @@
 #include "ops/elements.h"
 
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -16,6 +17,16 @@ std::vector<double> loadDoubles(const TensorView& view) {
 std::vector<int64_t> loadInts(const TensorView& view) {
   std::vector<int64_t> values(static_cast<size_t>(view.count()));
   for (size_t i = 0; i < values.size(); ++i) values[i] = view.loadInt(static_cast<int64_t>(i));
+  return values;
+}
+
+std::vector<double> loadBroadcast(const TensorView& view, std::span<const int64_t> dims) {
+  const std::vector<int64_t> strides = broadcastStrides(view.dims, dims);
+  std::vector<double> values;
+  values.reserve(static_cast<size_t>(elementCount(dims)));
+  forEachIndex(dims, [&](std::span<const int64_t> at) {
+    values.push_back(view.loadDouble(offsetOf(at, strides)));
+  });
   return values;
 }
 
@@ -66,6 +77,15 @@ void storeHighest(const TensorView& view, int64_t i) {
   if (view.dtype == DType::Bool) return view.storeInt(i, 1);
   const int bits = dtypeBits(view.dtype) - (isSigned(view.dtype) ? 1 : 0);
   view.storeInt(i, static_cast<int64_t>(UINT64_MAX >> (64 - bits)));
+}
+
+bool elementLess(const TensorView& view, int64_t i, int64_t j) {
+  if (isFloat(view.dtype)) {
+    const double a = view.loadDouble(i), b = view.loadDouble(j);
+    return a < b || (std::isnan(b) && !std::isnan(a));
+  }
+  const int64_t a = view.loadInt(i), b = view.loadInt(j);
+  return isSigned(view.dtype) ? a < b : static_cast<uint64_t>(a) < static_cast<uint64_t>(b);
 }
 
 std::vector<int64_t> rowMajorStrides(std::span<const int64_t> dims) {

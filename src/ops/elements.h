@@ -12,6 +12,8 @@ namespace carnot {
 
 std::vector<double> loadDoubles(const TensorView& view);
 std::vector<int64_t> loadInts(const TensorView& view);
+// Of `view` broadcast to `dims`.
+std::vector<double> loadBroadcast(const TensorView& view, std::span<const int64_t> dims);
 
 // Copies element i of `from` to element j of `to`; both of one type.
 void copyElement(const TensorView& from, int64_t i, const TensorView& to, int64_t j);
@@ -19,6 +21,9 @@ void zeroElements(const TensorView& view);
 // The least and the greatest value of the type, infinities included.
 void storeLowest(const TensorView& view, int64_t i);
 void storeHighest(const TensorView& view, int64_t i);
+
+// Whether element i is less than element j; NaN is greater than any number.
+bool elementLess(const TensorView& view, int64_t i, int64_t j);
 
 // Elements from one index of each axis to its next; the last is 1.
 std::vector<int64_t> rowMajorStrides(std::span<const int64_t> dims);

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "ops/define.h"
 #include "ops/elements.h"
+#include "ops/onnx_gemm.h"
 #include "ops/onnx_node.h"
 
 namespace carnot {
@@ -114,7 +115,8 @@ static void importMatMul(OnnxNode& node) {
 template <>
 const OpDef& definitionOf<MatMul>() {
   static const OpDef kRow =
-      defineOperator<MatMul>("MatMul", Access::Window, {{"", "MatMul", 1, 0, importMatMul}});
+      defineOperator<MatMul>("MatMul", Access::Window,
+                             {{"", "MatMul", 1, 0, importMatMul}, {"", "Gemm", 1, 0, importGemm}});
   return kRow;
 }
 

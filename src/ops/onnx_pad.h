@@ -1,0 +1,9 @@
+#pragma once
+
+namespace carnot {
+
+class OnnxNode;
+
+void importPad(OnnxNode& node);
+
+}  // namespace carnot

@@ -1,0 +1,118 @@
+#include "ops/slice.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "ops/contents.h"
+#include "ops/define.h"
+#include "ops/elements.h"
+#include "ops/onnx_slice.h"
+
+namespace carnot {
+
+// Where ONNX's start or end falls in an axis of `extent`, given its sign.
+template <typename T>
+static T clampBound(const T& bound, bool negative, const T& extent, bool forward) {
+  using std::max;
+  using std::min;
+  const T wrapped = negative ? bound + extent : bound;
+  if (forward) return negative ? max(T(0), min(wrapped, extent)) : min(wrapped, extent);
+  return max(T(-1), min(wrapped, extent - T(1)));
+}
+
+static int64_t sliceStart(int64_t start, int64_t step, int64_t extent) {
+  const int64_t bound = clampBound(start, start<0, extent, step> 0);
+  return step > 0 ? bound : std::max<int64_t>(bound, 0);
+}
+
+static void reference(const Slice& slice, const ReferenceContext& context) {
+  const TensorView &x = context.in(0), &y = context.out(0);
+  std::vector<int64_t> strides = rowMajorStrides(x.dims);
+  int64_t first = 0;
+  for (size_t i = 0; i < slice.axes.size(); ++i) {
+    const auto axis = static_cast<size_t>(slice.axes[i]), at = i;
+    const int64_t start = context.in(1).loadInt(static_cast<int64_t>(at));
+    first += sliceStart(start, slice.steps[i], x.dims[axis]) * strides[axis];
+    strides[axis] *= slice.steps[i];
+  }
+  int64_t out = 0;
+  forEachIndex(y.dims, [&](std::span<const int64_t> at) {
+    copyElement(x, first + offsetOf(at, strides), y, out++);
+  });
+}
+
+// Whether a bound counts from the end. Throws Error (Unsupported) where that depends on a symbol.
+static bool isNegative(const Dim& bound) {
+  if (auto known = bound.tryConstant()) return *known < 0;
+  const Dim::Range range = bound.range([](const std::string&) { return Dim::Range{1, {}}; });
+  if (range.low && *range.low >= 0) return false;
+  if (range.high && *range.high < 0) return true;
+  throw Error(ErrorCode::Unsupported,
+              fmt::format("a slice bound {} of unknown sign", bound.toString()),
+              "one that is never, or always, negative", "fix the dims that it depends on");
+}
+
+// Bounds past any extent mean the end; kept small so that sums with dims do not overflow.
+static Dim tame(const Dim& bound) {
+  auto known = bound.tryConstant();
+  return known ? Dim(std::clamp(*known, -2 * Dim::kLargest, 2 * Dim::kLargest)) : bound;
+}
+
+static Dim sliceExtent(const Dim& start, const Dim& end, int64_t step, const Dim& extent) {
+  const bool forward = step > 0;
+  Dim from = clampBound(tame(start), isNegative(start), extent, forward);
+  const Dim to = clampBound(tame(end), isNegative(end), extent, forward);
+  if (forward) return max(Dim(0), ceilDiv(to - from, Dim(step)));
+  return max(Dim(0), ceilDiv(from - to, Dim(-step)));
+}
+
+static void infer(const Slice& slice, InferContext& context) {
+  Shape out = context.shape(0);
+  const size_t count = slice.axes.size();
+  context.require(slice.steps.size() == count, fmt::format("{} steps", slice.steps.size()),
+                  fmt::format("{}, one an axis", count));
+  std::vector<Dim> bounds[2];
+  for (size_t i = 0; i < 2; ++i) {
+    context.require(context.dtype(1 + i) == DType::I64 && context.rank(1 + i) == 1,
+                    fmt::format("input {} of type {}", 1 + i, context.type(1 + i).toString()),
+                    "a list of int64");
+    auto contents = context.contentsOf(1 + i);
+    if (!contents)
+      throw Error(ErrorCode::Unsupported,
+                  fmt::format("slice bounds computed from data (input {})", 1 + i),
+                  "constants, or arithmetic on the dims of inputs");
+    context.require(contents->size() == count,
+                    fmt::format("{} bounds in input {}", contents->size(), 1 + i),
+                    fmt::format("{}, one an axis", count));
+    bounds[i] = std::move(*contents);
+  }
+  for (size_t i = 0; i < count; ++i) {
+    const int64_t axis = slice.axes[i];
+    context.require(axis >= 0 && axis < static_cast<int64_t>(out.rank()) &&
+                        std::count(slice.axes.begin(), slice.axes.end(), axis) == 1,
+                    fmt::format("axes {}", fieldToString(slice.axes)),
+                    fmt::format("distinct axes of {}", context.shape(0).toString()));
+    context.require(slice.steps[i] != 0, "a step of 0", "another");
+    Dim& dim = out[static_cast<size_t>(axis)];
+    dim = sliceExtent(bounds[0][i], bounds[1][i], slice.steps[i], dim);
+  }
+  context.setOutput(0, context.dtype(0), std::move(out));
+  moveContents(context, {0}, [&](const ReferenceContext& run) { reference(slice, run); });
+}
+
+static Cost cost(const Slice&, const CostContext& context) {
+  return {.flops = 0,
+          .bytes = 2 * static_cast<double>(
+                           dtypeBytes(context.outputs[0].dtype,
+                                      elementCount(context.outputs[0].shape.concrete())))};
+}
+
+template <>
+const OpDef& definitionOf<Slice>() {
+  static const OpDef kRow =
+      defineOperator<Slice>("Slice", Access::Permute,
+                            {{"", "Slice", 1, 0, importSlice}, {"", "Split", 1, 0, importSplit}});
+  return kRow;
+}
+
+}  // namespace carnot
