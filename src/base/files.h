@@ -9,7 +9,8 @@
 
 namespace carnot {
 
-// A file mapped read-only for the object's lifetime. Throws Error (Io) naming the path and the cause.
+// A file mapped read-only for the object's lifetime. Throws Error (Io) naming the path and the
+// cause.
 class MappedFile {
  public:
   static std::shared_ptr<MappedFile> open(const std::string& path);
@@ -28,7 +29,9 @@ class MappedFile {
 };
 
 // Writes beside the target, syncs, renames: readers see the old file or the whole new one, and a
-// failure (full disk, no permission) leaves the old one and no debris.
+// failure (full disk, no permission) leaves the old one and no debris. A link's target is replaced,
+// not the link; a device or pipe is written in place. Throws Error (Io); after that only the
+// destructor may be called.
 class AtomicFile {
  public:
   explicit AtomicFile(std::string path);
@@ -38,7 +41,13 @@ class AtomicFile {
   size_t size() const { return size_; }
   void commit();
 
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
  private:
+  void abandon() noexcept;
+  [[noreturn]] void fail(const char* verb, int code, size_t needed);
+
   std::string path_, temporary_;
   int descriptor_ = -1;
   size_t size_ = 0;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <carnot/log.h>
+
 #include <functional>
 #include <memory>
 #include <string>
@@ -7,12 +9,10 @@
 
 namespace carnot {
 
-enum class Severity { Internal = 0, Error = 1, Warning = 2, Info = 3, Verbose = 4 };
-
 // Where messages go. Passed down explicitly; no global sink.
 class Log {
  public:
-  using Sink = std::function<void(Severity, std::string_view message)>;
+  using Sink = LogSink;
   Log() = default;  // drops everything
   Log(Severity threshold, Sink sink) : threshold_(threshold), sink_(std::move(sink)) {}
   static Log toStderr(Severity threshold);

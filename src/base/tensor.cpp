@@ -18,6 +18,7 @@ static_assert(std::endian::native == std::endian::little,
 namespace {
 
 constexpr size_t kAlignment = 64;
+constexpr size_t kMostBytes = size_t{1} << 47;  // what a process can address
 
 template <typename T>
 T load(const void* data, int64_t index) {
@@ -112,7 +113,7 @@ int64_t packedInt(DType type, uint32_t code) {
 
 std::shared_ptr<Buffer> Buffer::allocate(size_t bytes) {
   void* data = nullptr;
-  if (bytes <= SIZE_MAX - kAlignment)
+  if (bytes <= kMostBytes)
     data = ::operator new (bytes, std::align_val_t{kAlignment}, std::nothrow);
   if (data == nullptr)
     throw Error(ErrorCode::OutOfMemory, fmt::format("memory for {} bytes refused", bytes), {},

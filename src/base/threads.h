@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <type_traits>
 
 namespace carnot {
 
@@ -13,8 +14,8 @@ template <typename R, typename... Args>
 class FunctionRef<R(Args...)> {
  public:
   template <typename F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef>)
-  FunctionRef(F&& callable)  // NOLINT: implicit by design
+  requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef>)
+      FunctionRef(F&& callable)  // NOLINT: implicit by design
       : object_(const_cast<void*>(static_cast<const void*>(&callable))),
         call_([](void* object, Args... args) -> R {
           return (*static_cast<std::remove_reference_t<F>*>(object))(args...);
@@ -32,10 +33,12 @@ int availableCores();
 // availableCores().
 int defaultThreads();
 
-// One fixed set of workers, pinned to the allowed cores where there are enough. A region runs
-// body(part) for part in [0, parts), part 0 on the caller; workers spin briefly for the next region,
-// then park. Regions of concurrent callers take turns; a region inside a region runs serially. An
-// exception of any part is rethrown on the caller after all parts ended.
+// One fixed set of workers, pinned to the allowed cores where the pool takes all of them. A region
+// runs body(part) for part in [0, parts), part 0 on the caller; workers spin briefly for the next
+// region, then park; with more threads than cores they park at once. Regions of concurrent callers
+// take turns; a region inside a region runs serially. An exception of any part is rethrown on the
+// caller after all parts ended. A forked child makes its own workers at its first region; a fork
+// inside a region may only exec. Regions allocate nothing.
 class ThreadPool {
  public:
   explicit ThreadPool(int threads);  // counts the caller: 1 means no workers

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <carnot/engine.h>
+#include <carnot/log.h>
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace carnot {
+
+// The dims that an input may have: one entry for each dimension, min <= opt <= max.
+struct ShapeRange {
+  std::vector<int64_t> min, opt, max;
+};
+
+// Shapes by input name. An engine is tuned at opt and refuses shapes outside every profile.
+struct Profile {
+  std::map<std::string, ShapeRange> inputs;
+};
+
+struct BuildOptions {
+  // None: dimension 0 is tuned at 1, other dynamic ones at 128, and every shape runs.
+  std::vector<Profile> profiles;
+  int threads = 0;             // 0: CARNOT_THREADS if set, else the cores allowed
+  std::string isa = "native";  // "portable", "avx2", "avx512", or names joined by '+'
+  int optimizationLevel = 3;   // 0: no timing, estimates decide … 5: every candidate is timed
+  double budgetSeconds = -1;   // for timing kernels; negative: no limit
+  // JSON file that keeps measurements between builds; empty: the user's cache folder; "none":
+  // nothing is kept. With the same cache the engine is the same to the byte.
+  std::string timingCache;
+
+  // For looking into the builder. Phases are listed by buildPhases, passes named in its log.
+  std::string dumpIr;                       // folder for the graph's text after each phase
+  std::string stopAfter;                    // a phase: the build ends there, without an engine
+  std::vector<std::string> skipPasses;      // "fuse/…"
+  std::vector<std::string> withoutKernels;  // names or prefixes: "cpu/conv"
+
+  LogSink log;
+  Severity logLevel = Severity::Warning;
+  // Called between units of work: `done` of `all` within a phase.
+  std::function<void(std::string_view phase, size_t done, size_t all)> progress;
+  // Looked at between units of work: when true the build throws Error (Interrupted).
+  const std::atomic<bool>* cancelled = nullptr;
+};
+
+// Builds an engine from an ONNX file or its bytes. External data is read from the file's folder, or
+// from `folder` beside bytes. Gives an empty Engine when stopAfter ended the build. Throws Error:
+// Io; InvalidModel, Unsupported (naming file and node); InvalidArgument for options; Interrupted.
+Engine build(const std::string& path, const BuildOptions& options = {});
+Engine build(std::span<const std::byte> model, const BuildOptions& options = {},
+             const std::string& folder = {});
+
+// The phases of a build in order: "import", …, "emit".
+std::vector<std::string> buildPhases();
+
+}  // namespace carnot

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <carnot/engine.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace carnot {
+
+// One inference at a time: shapes, then addresses, then run. Holds the memory between layers.
+// Several contexts of one engine run at once, each on its own thread; the results are the same bits
+// as one after another. Inputs and outputs are counted in the order of Engine::inputs and outputs.
+class Context {
+ public:
+  Context(Context&&) noexcept;
+  Context& operator=(Context&&) noexcept;
+  ~Context();
+
+  const Engine& engine() const;
+
+  // Which profile's ranges hold; -1, the default: any that admits the shapes.
+  void setProfile(int profile);
+  // Inputs of fixed shape need none. Throws Error (InvalidArgument) with both shapes.
+  void setInputShape(int input, std::span<const int64_t> dims);
+  void setInputShape(std::string_view input, std::span<const int64_t> dims);
+  // Dims of an output under the shapes set. Throws Error (InvalidArgument) when shapes are missing,
+  // contradict each other or lie outside the profile. A shape seen before costs microseconds.
+  std::span<const int64_t> outputShape(int output);
+  std::span<const int64_t> outputShape(std::string_view output);
+
+  // Dense row-major memory of the shape set and the declared type, aligned to one element; inputs
+  // and outputs may not overlap. It must stay until the run has ended.
+  void setInput(int input, const void* data);
+  void setInput(std::string_view input, const void* data);
+  void setOutput(int output, void* data);
+  void setOutput(std::string_view output, void* data);
+
+  // Returns when the outputs are written. Allocates no memory once a shape has run.
+  void run();
+
+  // Sees what each layer wrote, right after it ran and before the memory is used again. `dims` are
+  // those stored: blocked layouts have one more than the tensor.
+  struct LayerOutput {
+    std::string_view layer, tensor, layout;  // "plain", "channels_last", "blocked16"
+    DType dtype;
+    std::span<const int64_t> shape, dims;
+    const void* data;
+  };
+  void runWatched(const std::function<void(const LayerOutput&)>& watcher);
+
+  // Memory between layers at the shapes set, and the least that any placement needs, in bytes.
+  struct Memory {
+    int64_t arenaBytes = 0, lowerBoundBytes = 0;
+  };
+  Memory memory();
+
+  struct State;
+  explicit Context(std::unique_ptr<State> state);
+  State& state() { return *state_; }
+
+ private:
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace carnot
