@@ -13,32 +13,23 @@
 namespace carnot {
 
 class ExecutionContext;
-class Kernel;
-
-struct BindOptions {
-  // 0: CARNOT_THREADS if set, else what the engine was tuned for, at most the cores allowed.
-  int threads = 0;
-  // Where the kernels that steps name are looked up; null: this build's list.
-  const Kernel* (*findKernel)(std::string_view name) = nullptr;
-};
 
 // A loaded engine with its kernels bound: immutable, shared by any number of contexts and threads.
 class LoadedEngine : public std::enable_shared_from_this<LoadedEngine> {
  public:
-  // Throws Error (Incompatible), saying both sides, when the host lacks an instruction set that the
-  // engine needs or this build a kernel or its revision.
+  // Throws Error (Incompatible) when the host lacks an instruction set that the engine needs,
+  // saying both. threads 0: what the engine was tuned for.
   static std::shared_ptr<LoadedEngine> create(std::shared_ptr<const EngineData> engine,
-                                              const BindOptions& options = {});
+                                              int threads = 0);
   ~LoadedEngine();
 
   const EngineData& engine() const;
   int threads() const;
-  std::unique_ptr<ExecutionContext> createContext() const;
-
-  struct State;  // loaded_engine.h
+  std::shared_ptr<ExecutionContext> createContext();
 
  private:
-  LoadedEngine();
+  friend class ExecutionContext;
+  struct State;
   std::unique_ptr<State> state_;
 };
 
@@ -60,8 +51,7 @@ class ExecutionContext {
   virtual void setInputAddress(int index, const void* data) = 0;
   virtual void setOutputAddress(int index, void* data) = 0;
   // Resolves symbols, guards, memory and kernels for the shapes set; a shape seen before costs
-  // microseconds. Throws Error (InvalidArgument) when an input's shape is missing, symbols
-  // disagree, a guard fails or no enforced profile admits the shapes.
+  // microseconds. Throws when an input's shape is missing or symbols disagree.
   virtual void prepare() = 0;
   // After prepare: dims of output `index`.
   virtual std::span<const int64_t> outputShape(int index) = 0;
