@@ -74,12 +74,13 @@ constexpr Row kRows[] = {
     {ScalarOp::ShiftRight, "shift_right", 2, Takes::Integers},
     {ScalarOp::Cast, "cast", 1, Takes::Anything},
     {ScalarOp::Bitcast, "bitcast", 1, Takes::Anything},
+    {ScalarOp::Ldexp, "ldexp", 2, Takes::Floats},
 };
 
 constexpr bool rowsInOrder() {
   for (size_t i = 0; i < std::size(kRows); ++i)
     if (static_cast<size_t>(kRows[i].op) != i) return false;
-  return std::size(kRows) == static_cast<size_t>(ScalarOp::Bitcast) + 1;
+  return std::size(kRows) == static_cast<size_t>(ScalarOp::Ldexp) + 1;
 }
 static_assert(rowsInOrder());
 

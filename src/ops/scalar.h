@@ -70,6 +70,7 @@ enum class ScalarOp : uint8_t {
   ShiftRight,  // integers; logical shift when unsigned
   Cast,        // to the node's dtype: ONNX Cast (float to integer truncates; to Bool is != 0)
   Bitcast,     // same bits, same width
+  Ldexp,       // a * 2^b, rounded once; b a whole number of a's type
 };
 
 // One primitive; operands are indices of earlier nodes. `dtype` is the result's type.

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <concepts>
@@ -213,6 +214,10 @@ struct Block {
         return each1([](double a) { return std::acosh(a); });
       case ScalarOp::Atanh:
         return each1([](double a) { return std::atanh(a); });
+      case ScalarOp::Ldexp:  // beyond the clamp every result is zero or infinite
+        return each2([](double a, double b) {
+          return std::ldexp(a, static_cast<int>(std::clamp(b, -5000.0, 5000.0)));
+        });
       case ScalarOp::Less:
         return map2<double, int64_t>([](double a, double b) { return a < b; });
       case ScalarOp::LessEqual:
