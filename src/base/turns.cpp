@@ -41,19 +41,20 @@ void Turns::lock() {
   Waiter self;
   append(self);
   while (true) {
-    self.state.store(kWaiting, std::memory_order_relaxed);
     hold.unlock();
     while (self.state.load(std::memory_order_acquire) == kWaiting) futexWait(self.state, kWaiting);
-    if (self.state.load(std::memory_order_acquire) == kGranted) return;  // no longer in the queue
     hold.lock();
+    // A grant may also come after the word to try again.
+    if (self.state.load(std::memory_order_relaxed) == kGranted) return;
     if (!taken_) break;
+    self.state.store(kWaiting, std::memory_order_relaxed);
   }
   taken_ = true;
   removeFirst();  // only the first is told to try again
 }
 
 void Turns::unlock() {
-  std::lock_guard hold(mutex_);
+  std::unique_lock hold(mutex_);
   Waiter* next = first_;
   bool handOver = next && Clock::now() - next->since >= kPatience;
   if (handOver)
@@ -61,9 +62,9 @@ void Turns::unlock() {
   else
     taken_ = false;
   if (!next) return;
-  // Once granted, the waiter may be gone before the wake: then that wakes nobody, which is fine.
   next->state.store(handOver ? kGranted : kTryAgain, std::memory_order_release);
-  futexWake(next->state);
+  hold.unlock();
+  futexWake(next->state);  // the waiter may be gone by now: then this wakes nobody, which is fine
 }
 
 }  // namespace carnot

@@ -71,7 +71,8 @@ struct EngineTensor {
   // An Activation may be a view: the bytes of tensor `viewOf` (itself no view; of any kind, but
   // only Activation and Output are written to) from `viewOffset` bytes on. So a step that writes a
   // view of an Output writes the application's memory. An Output with `viewOf` set is a copy: the
-  // runtime fills the application's memory from that tensor after the last step.
+  // runtime fills the application's memory from that tensor after the last step; it has no
+  // `viewOffset`.
   int32_t viewOf = -1;
   DimProgram viewOffset;
 };
@@ -84,7 +85,9 @@ struct EngineStep {
     uint32_t revision = 1;
     std::vector<std::byte> parameters;
     std::vector<int32_t> weights;  // sections
-    // Symbol values; the runtime takes the variant nearest in log space. May be empty if alone.
+    // Values of the symbols, in their order, at each point where this variant won, one point after
+    // another. The runtime takes the variant of the point nearest in log space. May be empty if
+    // alone.
     std::vector<int64_t> tunedAt;
   };
   std::string name;

@@ -8,7 +8,10 @@ namespace carnot {
 // of elements inside x, or with countIncludePad of elements inside x and its pads; what a window in
 // ceil mode spans beyond the pads never counts. A count of zero gives zero.
 struct AveragePool {
-  std::vector<int64_t> kernel, strides, pads, dilations;  // pads: begins, then ends
+  std::vector<int64_t> kernel = {};
+  std::vector<int64_t> strides = {};
+  std::vector<int64_t> pads = {};  // begins of every spatial axis, then ends
+  std::vector<int64_t> dilations = {};
   bool ceilMode = false;
   bool countIncludePad = false;
 

@@ -8,7 +8,9 @@ namespace carnot {
 // Inputs: x [N, C, spatial...], w [M, C / group, kernel...], optional bias [M].
 // Output: [N, M, (spatial + pads - dilated kernel) / stride + 1 ...].
 struct Conv {
-  std::vector<int64_t> strides, pads, dilations;  // one a spatial axis; pads: begins, then ends
+  std::vector<int64_t> strides = {};
+  std::vector<int64_t> pads = {};  // begins of every spatial axis, then ends
+  std::vector<int64_t> dilations = {};
   int64_t group = 1;
 
   void visit(auto& fields) {

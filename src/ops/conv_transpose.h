@@ -8,8 +8,10 @@ namespace carnot {
 // Inputs: x [N, C, spatial...], w [C, M / group, kernel...], optional bias [M].
 // Output: [N, M, stride * (spatial - 1) + dilated kernel + outputPadding - pads ...].
 struct ConvTranspose {
-  std::vector<int64_t> strides, pads, dilations;  // one a spatial axis; pads: begins, then ends
-  std::vector<int64_t> outputPadding;             // one a spatial axis
+  std::vector<int64_t> strides = {};
+  std::vector<int64_t> pads = {};  // begins of every spatial axis, then ends
+  std::vector<int64_t> dilations = {};
+  std::vector<int64_t> outputPadding = {};
   int64_t group = 1;
 
   void visit(auto& fields) {

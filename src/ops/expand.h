@@ -6,7 +6,7 @@ namespace carnot {
 
 // x broadcast to the shape.
 struct Expand {
-  Shape shape;  // the output's
+  Shape shape = {};  // the output's
 
   void visit(auto& fields) { fields("shape", shape); }
 };

@@ -9,7 +9,10 @@ namespace carnot {
 // is 1. Padding never wins; a window wholly in the padding gives the type's lowest value and index
 // -1.
 struct MaxPool {
-  std::vector<int64_t> kernel, strides, pads, dilations;  // pads: begins, then ends
+  std::vector<int64_t> kernel = {};
+  std::vector<int64_t> strides = {};
+  std::vector<int64_t> pads = {};  // begins of every spatial axis, then ends
+  std::vector<int64_t> dilations = {};
   bool ceilMode = false;
   int64_t storageOrder = 0;
 

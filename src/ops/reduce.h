@@ -24,7 +24,7 @@ std::string_view reduceKindName(ReduceKind kind);
 // LogSumExp -infinity.
 struct Reduce {
   ReduceKind kind = ReduceKind::Sum;
-  std::vector<int64_t> axes;  // non-negative, ascending
+  std::vector<int64_t> axes = {};  // non-negative, ascending
   bool keepDims = true;
 
   void visit(auto& fields) {

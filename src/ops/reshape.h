@@ -6,7 +6,7 @@ namespace carnot {
 
 // The same elements in the same order under other dims.
 struct Reshape {
-  Shape shape;  // fully resolved, as many elements as the input
+  Shape shape = {};  // fully resolved, as many elements as the input
 
   void visit(auto& fields) { fields("shape", shape); }
 };

@@ -27,8 +27,8 @@ struct Resize {
   bool excludeOutside = false;  // cubic: weights outside x count zero and the rest are renormalized
   bool antialias = false;       // widens linear and cubic filters when shrinking
   double extrapolation = 0;     // TfCropAndResize: the value outside x
-  std::vector<double> scales;   // one an axis; empty: output extent / input extent
-  Shape shape;                  // the output's
+  std::vector<double> scales = {};  // one an axis; empty: output extent / input extent
+  Shape shape = {};                 // the output's
 
   void visit(auto& fields) {
     fields("mode", mode);
@@ -44,5 +44,17 @@ struct Resize {
 };
 template <>
 const OpDef& definitionOf<Resize>();
+
+// One axis of a resize as a table: output element i is the sum of its `taps` input elements times
+// their weights, or Resize::extrapolation where outside[i].
+struct ResizeAxis {
+  int64_t taps = 1;
+  std::vector<int64_t> elements;  // [output, taps], within the input
+  std::vector<double> weights;    // [output, taps]
+  std::vector<bool> outside;      // [output]
+};
+// `roi`: the axis' start and end, fractions of the input.
+ResizeAxis resizeAxis(const Resize& resize, size_t axis, int64_t input, int64_t output,
+                      double roiStart = 0, double roiEnd = 1);
 
 }  // namespace carnot

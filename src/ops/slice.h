@@ -7,8 +7,8 @@ namespace carnot {
 // ONNX Slice. Inputs: x, starts, ends: int64 [axes], whose contents are constant or known as
 // expressions. Negative starts and ends count from the end of the axis; both are clamped to it.
 struct Slice {
-  std::vector<int64_t> axes;   // non-negative, distinct
-  std::vector<int64_t> steps;  // one an axis, not 0; negative walks backwards
+  std::vector<int64_t> axes = {};   // non-negative, distinct
+  std::vector<int64_t> steps = {};  // one an axis, not 0; negative walks backwards
 
   void visit(auto& fields) {
     fields("axes", axes);

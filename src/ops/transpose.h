@@ -6,7 +6,7 @@ namespace carnot {
 
 // Output axis i is input axis perm[i].
 struct Transpose {
-  std::vector<int64_t> perm;
+  std::vector<int64_t> perm = {};
 
   void visit(auto& fields) { fields("perm", perm); }
 };

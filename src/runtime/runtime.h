@@ -13,23 +13,32 @@
 namespace carnot {
 
 class ExecutionContext;
+class Kernel;
+
+struct BindOptions {
+  // 0: CARNOT_THREADS if set, else what the engine was tuned for, at most the cores allowed.
+  int threads = 0;
+  // Where the kernels that steps name are looked up; null: this build's list.
+  const Kernel* (*findKernel)(std::string_view name) = nullptr;
+};
 
 // A loaded engine with its kernels bound: immutable, shared by any number of contexts and threads.
 class LoadedEngine : public std::enable_shared_from_this<LoadedEngine> {
  public:
-  // Throws Error (Incompatible) when the host lacks an instruction set that the engine needs,
-  // saying both. threads 0: what the engine was tuned for.
+  // Throws Error (Incompatible), saying both sides, when the host lacks an instruction set that the
+  // engine needs or this build a kernel or its revision.
   static std::shared_ptr<LoadedEngine> create(std::shared_ptr<const EngineData> engine,
-                                              int threads = 0);
+                                              const BindOptions& options = {});
   ~LoadedEngine();
 
   const EngineData& engine() const;
   int threads() const;
-  std::shared_ptr<ExecutionContext> createContext();
+  std::unique_ptr<ExecutionContext> createContext() const;
+
+  struct State;  // loaded_engine.h
 
  private:
-  friend class ExecutionContext;
-  struct State;
+  LoadedEngine();
   std::unique_ptr<State> state_;
 };
 
@@ -51,7 +60,8 @@ class ExecutionContext {
   virtual void setInputAddress(int index, const void* data) = 0;
   virtual void setOutputAddress(int index, void* data) = 0;
   // Resolves symbols, guards, memory and kernels for the shapes set; a shape seen before costs
-  // microseconds. Throws when an input's shape is missing or symbols disagree.
+  // microseconds. Throws Error (InvalidArgument) when an input's shape is missing, symbols
+  // disagree, a guard fails or no enforced profile admits the shapes.
   virtual void prepare() = 0;
   // After prepare: dims of output `index`.
   virtual std::span<const int64_t> outputShape(int index) = 0;

@@ -1,0 +1,196 @@
+#include "runtime/api.h"
+
+#include <carnot/runtime.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace carnot {
+namespace {
+
+std::vector<TensorInfo> describe(const EngineData& engine, const std::vector<int32_t>& tensors) {
+  std::vector<std::string> symbols;
+  for (const EngineSymbol& symbol : engine.symbols) symbols.push_back(symbol.name);
+  std::vector<TensorInfo> infos;
+  for (int32_t index : tensors) {
+    const EngineTensor& tensor = engine.tensors[index];
+    TensorInfo info{tensor.name, tensor.dtype, {}};
+    for (const DimProgram& dim : tensor.dims) info.dims.push_back(dim.toDim(symbols).toString());
+    infos.push_back(std::move(info));
+  }
+  return infos;
+}
+
+int indexOf(const char* what, std::string_view name, const std::vector<TensorInfo>& all) {
+  auto found = std::ranges::find(all, name, &TensorInfo::name);
+  if (found != all.end()) return static_cast<int>(found - all.begin());
+  std::vector<std::string> names;
+  for (const TensorInfo& info : all) names.push_back(info.name);
+  std::string near = closest(name, names);
+  throw Error(ErrorCode::InvalidArgument, fmt::format("no {} named '{}'", what, name),
+              fmt::format("one of: {}", fmt::join(names, ", ")),
+              near.empty() ? "" : fmt::format("did you mean '{}'?", near));
+}
+
+}  // namespace
+
+bool TensorInfo::isDynamic() const {
+  auto fixed = [](const std::string& dim) {
+    return std::ranges::all_of(dim, [](char c) { return c >= '0' && c <= '9'; });
+  };
+  return !std::ranges::all_of(dims, fixed);
+}
+
+std::string TensorInfo::toString() const {
+  return fmt::format("{}[{}]", dtypeName(dtype), fmt::join(dims, ", "));
+}
+
+Engine wrapEngine(std::shared_ptr<const EngineData> data, int threads) {
+  auto state = std::make_shared<Engine::State>();
+  BindOptions options;
+  options.threads = threads;
+  state->loaded = LoadedEngine::create(data, options);
+  state->inputs = describe(*data, data->inputs);
+  state->outputs = describe(*data, data->outputs);
+  return Engine(std::move(state));
+}
+
+Engine Engine::load(const std::string& path, const LoadOptions& options) {
+  std::shared_ptr<const EngineData> data = loadEngine(path, options.verifyWeights);
+  try {
+    return wrapEngine(std::move(data), options.threads);
+  } catch (Error& error) {
+    error.within("file " + path);
+    throw;
+  }
+}
+
+Engine Engine::deserialize(std::span<const std::byte> bytes, const LoadOptions& options) {
+  return wrapEngine(deserializeEngine(bytes, options.verifyWeights), options.threads);
+}
+
+void Engine::save(const std::string& path) const { saveEngine(state_->loaded->engine(), path); }
+
+std::vector<std::byte> Engine::serialize() const {
+  return serializeEngine(state_->loaded->engine());
+}
+
+const std::vector<TensorInfo>& Engine::inputs() const { return state_->inputs; }
+const std::vector<TensorInfo>& Engine::outputs() const { return state_->outputs; }
+int Engine::inputIndex(std::string_view name) const {
+  return indexOf("input", name, state_->inputs);
+}
+int Engine::outputIndex(std::string_view name) const {
+  return indexOf("output", name, state_->outputs);
+}
+
+EngineInfo Engine::info() const {
+  const EngineData& data = state_->loaded->engine();
+  EngineInfo info;
+  info.producer = data.meta.producer;
+  info.modelName = data.meta.modelName;
+  info.device = data.meta.device;
+  info.deviceKind = data.meta.deviceKind;
+  info.isa = isaNames(IsaSet{data.meta.isaBits});
+  info.tunedThreads = data.meta.threads;
+  info.threads = state_->loaded->threads();
+  info.layers = data.steps.size();
+  for (const EngineWeight& weight : data.weights) info.weightBytes += weight.data.bytes();
+  for (const EngineProfile& profile : data.profiles) {
+    EngineInfo::Profile& out = info.profiles.emplace_back();
+    out.enforced = profile.enforced;
+    for (size_t i = 0; i < data.symbols.size(); ++i) {
+      const EngineProfile::Range& range = profile.symbols[i];
+      out.ranges.push_back({data.symbols[i].name, range.min, range.opt, range.max});
+    }
+  }
+  return info;
+}
+
+std::map<std::string, std::vector<int64_t>> Engine::typicalShapes() const {
+  const EngineData& data = state_->loaded->engine();
+  std::vector<int64_t> values(data.symbols.size(), 1);
+  if (!data.profiles.empty())
+    for (size_t i = 0; i < values.size(); ++i) values[i] = data.profiles[0].symbols[i].opt;
+  std::map<std::string, std::vector<int64_t>> shapes;
+  for (int32_t index : data.inputs) {
+    std::vector<int64_t>& dims = shapes[data.tensors[index].name];
+    for (const DimProgram& dim : data.tensors[index].dims) dims.push_back(dim.evaluate(values));
+  }
+  return shapes;
+}
+
+std::string Engine::explain() const { return state_->loaded->engine().meta.explanation; }
+
+struct Context::State {
+  Engine engine;
+  std::unique_ptr<ExecutionContext> context;
+};
+
+Context Engine::createContext() const {
+  auto state = std::make_unique<Context::State>();
+  state->engine = *this;
+  state->context = state_->loaded->createContext();
+  return Context(std::move(state));
+}
+
+Context::Context(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Context::Context(Context&&) noexcept = default;
+Context& Context::operator=(Context&&) noexcept = default;
+Context::~Context() = default;
+
+const Engine& Context::engine() const { return state_->engine; }
+void Context::setProfile(int profile) { state_->context->setProfile(profile); }
+
+void Context::setInputShape(int input, std::span<const int64_t> dims) {
+  state_->context->setInputShape(input, dims);
+}
+void Context::setInputShape(std::string_view input, std::span<const int64_t> dims) {
+  setInputShape(state_->engine.inputIndex(input), dims);
+}
+
+std::span<const int64_t> Context::outputShape(int output) {
+  state_->context->prepare();
+  return state_->context->outputShape(output);
+}
+std::span<const int64_t> Context::outputShape(std::string_view output) {
+  return outputShape(state_->engine.outputIndex(output));
+}
+
+void Context::setInput(int input, const void* data) {
+  state_->context->setInputAddress(input, data);
+}
+void Context::setInput(std::string_view input, const void* data) {
+  setInput(state_->engine.inputIndex(input), data);
+}
+void Context::setOutput(int output, void* data) {
+  state_->context->setOutputAddress(output, data);
+}
+void Context::setOutput(std::string_view output, void* data) {
+  setOutput(state_->engine.outputIndex(output), data);
+}
+
+void Context::run() { state_->context->run(); }
+
+void Context::runWatched(const std::function<void(const LayerOutput&)>& watcher) {
+  const EngineData& data = state_->engine.state().loaded->engine();
+  ExecutionContext& context = *state_->context;
+  context.runWatched([&](int step, int tensor, const TensorView& view) {
+    const EngineTensor& declared = data.tensors[tensor];
+    std::string layout = layoutName(declared.layout);
+    watcher({data.steps[step].name, declared.name, layout, view.dtype,
+             context.tensorShape(tensor), view.dims, view.data});
+  });
+}
+
+Context::Memory Context::memory() {
+  state_->context->prepare();
+  ExecutionContext::Memory memory = state_->context->memory();
+  return {memory.arenaBytes, memory.lowerBoundBytes};
+}
+
+ExecutionContext& executionOf(Context& context) { return *context.state().context; }
+
+}  // namespace carnot

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <carnot/engine.h>
+
+#include <memory>
+
+#include "runtime/runtime.h"
+
+namespace carnot {
+
+// What the API's Engine holds.
+struct Engine::State {
+  std::shared_ptr<LoadedEngine> loaded;
+  std::vector<TensorInfo> inputs, outputs;
+};
+
+// The API's handle to engine data, its kernels bound. Throws what LoadedEngine::create throws.
+Engine wrapEngine(std::shared_ptr<const EngineData> data, int threads);
+
+}  // namespace carnot

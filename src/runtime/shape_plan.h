@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "kernels/kernel.h"
+#include "runtime/runtime.h"
+
+namespace carnot {
+
+// All that a set of input dims decides: dims, variants, executables and places in memory. Immutable
+// and shared by contexts.
+struct ShapePlan {
+  std::span<const int64_t> dimsOf(int32_t tensor) const {
+    return std::span(dims).subspan(dimStarts[tensor], dimStarts[tensor + 1] - dimStarts[tensor]);
+  }
+
+  std::vector<int64_t> symbolValues;
+  std::vector<int64_t> dims;                             // of all tensors, one after another
+  std::vector<size_t> dimStarts;                         // tensors + 1
+  std::vector<size_t> bytes;                             // of each tensor
+  std::vector<int64_t> offsets;                          // of each tensor from its root's start
+  std::vector<int64_t> places;                           // of each root Activation in the arena
+  std::vector<int64_t> workspaces;                       // of each step in the arena
+  std::vector<int> variants;                             // of each step
+  std::vector<std::unique_ptr<Executable>> executables;  // of each step
+  std::vector<Tensor> contents;                          // of each Shape tensor; others empty
+  int64_t arenaBytes = 0;
+  int64_t lowerBoundBytes = 0;
+};
+
+// `inputDims`: dims of all inputs in order, each of its declared rank. Throws Error
+// (InvalidArgument) when they contradict each other or a guard.
+std::shared_ptr<const ShapePlan> makeShapePlan(const LoadedEngine::State& state,
+                                               std::span<const int64_t> inputDims);
+
+// "[batch, 3, height]" of a tensor's declared dims.
+std::string declaredShape(const EngineTensor& tensor, std::span<const std::string> symbolNames);
+std::string shapeText(std::span<const int64_t> dims);  // "[2, 3, 224]"
+
+}  // namespace carnot
