@@ -6,6 +6,7 @@
 #include "ops/define.h"
 #include "ops/elements.h"
 #include "ops/onnx_node.h"
+#include "ops/onnx_normalizations.h"
 #include "ops/onnx_window.h"
 #include "ops/window.h"
 
@@ -82,7 +83,8 @@ static void importAveragePool(OnnxNode& node) {
 template <>
 const OpDef& definitionOf<AveragePool>() {
   static const OpDef kRow = defineOperator<AveragePool>(
-      "AveragePool", Access::Window, {{"", "AveragePool", 1, 0, importAveragePool}});
+      "AveragePool", Access::Window,
+      {{"", "AveragePool", 1, 0, importAveragePool}, {"", "LRN", 1, 0, importLrn}});
   return kRow;
 }
 

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "ops/define.h"
 #include "ops/elements.h"
+#include "ops/onnx_einsum.h"
 #include "ops/onnx_gemm.h"
 #include "ops/onnx_node.h"
 
@@ -114,9 +115,10 @@ static void importMatMul(OnnxNode& node) {
 
 template <>
 const OpDef& definitionOf<MatMul>() {
-  static const OpDef kRow =
-      defineOperator<MatMul>("MatMul", Access::Window,
-                             {{"", "MatMul", 1, 0, importMatMul}, {"", "Gemm", 1, 0, importGemm}});
+  static const OpDef kRow = defineOperator<MatMul>("MatMul", Access::Window,
+                                                   {{"", "MatMul", 1, 0, importMatMul},
+                                                    {"", "Gemm", 1, 0, importGemm},
+                                                    {"", "Einsum", 12, 0, importEinsum}});
   return kRow;
 }
 

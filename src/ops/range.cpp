@@ -7,6 +7,7 @@
 #include "ops/contents.h"
 #include "ops/define.h"
 #include "ops/onnx_axes.h"
+#include "ops/onnx_eye_like.h"
 
 namespace carnot {
 
@@ -76,8 +77,9 @@ static void importRange(OnnxNode& node) {
 
 template <>
 const OpDef& definitionOf<Range>() {
-  static const OpDef kRow =
-      defineOperator<Range>("Range", Access::Opaque, {{"", "Range", 11, 0, importRange}});
+  static const OpDef kRow = defineOperator<Range>(
+      "Range", Access::Opaque,
+      {{"", "Range", 11, 0, importRange}, {"", "EyeLike", 9, 0, importEyeLike}});
   return kRow;
 }
 

@@ -10,6 +10,7 @@
 #include "ops/define.h"
 #include "ops/elements.h"
 #include "ops/onnx_axes.h"
+#include "ops/onnx_normalizations.h"
 
 namespace carnot {
 
@@ -219,20 +220,23 @@ static void importGlobalPool(OnnxNode& node) {
 
 template <>
 const OpDef& definitionOf<Reduce>() {
-  static const OpDef kRow =
-      defineOperator<Reduce>("Reduce", Access::Reduce,
-                             {{"", "ReduceSum", 1, 0, importReduce<ReduceKind::Sum>},
-                              {"", "ReduceMean", 1, 0, importReduce<ReduceKind::Mean>},
-                              {"", "ReduceMax", 1, 0, importReduce<ReduceKind::Max>},
-                              {"", "ReduceMin", 1, 0, importReduce<ReduceKind::Min>},
-                              {"", "ReduceProd", 1, 0, importReduce<ReduceKind::Prod>},
-                              {"", "ReduceL1", 1, 0, importReduce<ReduceKind::L1>},
-                              {"", "ReduceL2", 1, 0, importReduce<ReduceKind::L2>},
-                              {"", "ReduceSumSquare", 1, 0, importReduce<ReduceKind::SumSquare>},
-                              {"", "ReduceLogSum", 1, 0, importReduce<ReduceKind::LogSum>},
-                              {"", "ReduceLogSumExp", 1, 0, importReduce<ReduceKind::LogSumExp>},
-                              {"", "GlobalAveragePool", 1, 0, importGlobalPool<ReduceKind::Mean>},
-                              {"", "GlobalMaxPool", 1, 0, importGlobalPool<ReduceKind::Max>}});
+  static const OpDef kRow = defineOperator<Reduce>(
+      "Reduce", Access::Reduce,
+      {{"", "ReduceSum", 1, 0, importReduce<ReduceKind::Sum>},
+       {"", "ReduceMean", 1, 0, importReduce<ReduceKind::Mean>},
+       {"", "ReduceMax", 1, 0, importReduce<ReduceKind::Max>},
+       {"", "ReduceMin", 1, 0, importReduce<ReduceKind::Min>},
+       {"", "ReduceProd", 1, 0, importReduce<ReduceKind::Prod>},
+       {"", "ReduceL1", 1, 0, importReduce<ReduceKind::L1>},
+       {"", "ReduceL2", 1, 0, importReduce<ReduceKind::L2>},
+       {"", "ReduceSumSquare", 1, 0, importReduce<ReduceKind::SumSquare>},
+       {"", "ReduceLogSum", 1, 0, importReduce<ReduceKind::LogSum>},
+       {"", "ReduceLogSumExp", 1, 0, importReduce<ReduceKind::LogSumExp>},
+       {"", "GlobalAveragePool", 1, 0, importGlobalPool<ReduceKind::Mean>},
+       {"", "GlobalMaxPool", 1, 0, importGlobalPool<ReduceKind::Max>},
+       {"", "GlobalLpPool", 1, 0, importGlobalLpPool},
+       {"", "LpNormalization", 1, 0, importLpNormalization},
+       {"", "MeanVarianceNormalization", 9, 0, importMeanVarianceNormalization}});
   return kRow;
 }
 
