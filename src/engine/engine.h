@@ -60,6 +60,7 @@ struct EngineTensor {
     Activation,  // placed in the context's arena
     Constant,    // section `weight`
     Shape,       // integer or Bool contents computed from the symbols when shapes are set
+    Packed,      // a constant of which kernels hold their own form: no memory, in regionInputs only
   };
   std::string name;
   Kind kind = Kind::Activation;

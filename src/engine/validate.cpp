@@ -91,6 +91,7 @@ class Validator {
           refuse("an input or output in " + layoutName(tensor.layout), "the plain layout");
         break;
       case Kind::Activation:
+      case Kind::Packed:
         break;
       case Kind::Constant:
         checkConstant(tensor);
@@ -101,11 +102,12 @@ class Validator {
     }
     if (tensor.viewOf < 0) return;
     require(tensor.kind == Kind::Activation || tensor.kind == Kind::Output,
-            "a view that is an input, a constant or a shape", "an activation or an output");
+            "a view that owns its contents", "an activation or an output");
     require(isTensor(tensor.viewOf), "a view of a tensor beyond the last", "a tensor's index");
     const EngineTensor& base = engine_.tensors[tensor.viewOf];
     require(tensor.kind == Kind::Output || base.viewOf < 0, "a view of a view",
             "a view of a tensor that is none");
+    require(base.kind != Kind::Packed, "a view of a tensor without memory", "one that has some");
     require(base.kind != Kind::Output || base.viewOf < 0, "a view of an output that is a copy",
             "a view of what the output copies");
     if (tensor.kind == Kind::Output)
@@ -210,7 +212,7 @@ class Validator {
     std::vector<char> defined(count), written(count);
     for (size_t i = 0; i < count; ++i) {
       Kind kind = engine_.tensors[i].kind;
-      defined[i] = kind != Kind::Activation && kind != Kind::Output;
+      defined[i] = kind != Kind::Activation && kind != Kind::Output && kind != Kind::Packed;
     }
     for (const EngineStep& step : engine_.steps)
       within("step", step.name, [&] { checkStep(step, defined, written); });

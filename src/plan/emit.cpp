@@ -67,9 +67,30 @@ class Emitter {
     engine_.guards.push_back({program(guard.a), program(guard.b), guard.what});
   }
 
+  // As what a step names for costs alone: a constant stays without its contents.
+  int32_t declaredTensorOf(const Value* value) {
+    if (tensors_.contains(value) || !value->isConstant()) return tensorOf(value);
+    EngineTensor tensor;
+    tensor.name = value->name;
+    tensor.kind = EngineTensor::Kind::Packed;
+    tensor.dtype = value->type.dtype;
+    tensor.dims = programs(value->type.shape.dims());
+    int32_t index = static_cast<int32_t>(engine_.tensors.size());
+    engine_.tensors.push_back(std::move(tensor));
+    return tensors_[value] = index;
+  }
+
   int32_t tensorOf(const Value* value) {
     auto [found, fresh] = tensors_.try_emplace(value, -1);
-    if (!fresh) return found->second;
+    if (!fresh) {
+      EngineTensor& known = engine_.tensors[found->second];
+      if (known.kind == EngineTensor::Kind::Packed) {
+        known.kind = EngineTensor::Kind::Constant;
+        known.layout = value->layout;
+        known.weight = weightOf(*value->constant);
+      }
+      return found->second;
+    }
     EngineTensor tensor;
     tensor.name = value->name;
     tensor.dtype = value->type.dtype;
@@ -115,14 +136,18 @@ class Emitter {
     step.region = node.region->toString();
     step.origins = node.origins;
     for (const Value* input : node.inputs)
-      step.regionInputs.push_back(input ? tensorOf(input) : -1);
+      step.regionInputs.push_back(input ? declaredTensorOf(input) : -1);
     for (const Value* output : node.outputs) step.outputs.push_back(tensorOf(output));
 
     std::vector<int> runtimeInputs;
     std::vector<size_t> emitted;
     for (size_t point = 0; point < options_.points.size(); ++point) {
       size_t index = tactic.chosenAt[point];
-      if (std::find(emitted.begin(), emitted.end(), index) != emitted.end()) continue;
+      auto known = std::find(emitted.begin(), emitted.end(), index);
+      if (known != emitted.end()) {
+        addPoint(step.variants[static_cast<size_t>(known - emitted.begin())], point);
+        continue;
+      }
       const Candidate& candidate = tactic.candidates[index];
       Prepared prepared = candidate.kernel->prepare(*tactic.problem, candidate.configuration);
       EngineStep::Variant variant;
@@ -131,22 +156,27 @@ class Emitter {
       variant.parameters = std::move(prepared.parameters);
       size_t weightsBefore = engine_.weights.size();
       for (const Tensor& weight : prepared.weights) variant.weights.push_back(weightOf(weight));
-      for (const std::string& name : symbolNames_)
-        variant.tunedAt.push_back(options_.points[point].at(name));
       if (step.variants.empty()) {
         runtimeInputs = prepared.runtimeInputs;
       } else if (prepared.runtimeInputs != runtimeInputs ||
                  engine_.weights.size() != weightsBefore) {
         // Another packing would hold the weights twice: the first variant serves this range too.
         dropWeightsFrom(weightsBefore);
+        addPoint(step.variants[0], point);
         continue;
       }
+      addPoint(variant, point);
       emitted.push_back(index);
       step.variants.push_back(std::move(variant));
     }
     for (int input : runtimeInputs)
       step.inputs.push_back(node.inputs[input] ? tensorOf(node.inputs[input]) : -1);
     engine_.steps.push_back(std::move(step));
+  }
+
+  void addPoint(EngineStep::Variant& variant, size_t point) const {
+    for (const std::string& name : symbolNames_)
+      variant.tunedAt.push_back(options_.points[point].at(name));
   }
 
   void dropWeightsFrom(size_t count) {

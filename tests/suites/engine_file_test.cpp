@@ -30,6 +30,7 @@ EngineData fullEngine() {
   int32_t y = sample.output("y", {"batch", "3"});
   sample.data.tensors[sample.output("copy", {"batch", "3"})].viewOf = view;
   sample.data.outputs.push_back(many);
+  sample.data.tensors[sample.activation("packed", {"16", "3"})].kind = EngineTensor::Kind::Packed;
   sample.data.profiles.push_back({{{1, 4, 8}, {1, 32, 64}, {1, 32, 64}}, true});
   sample.data.profiles.push_back({{{1, 1, 1}, {1, 2, 3}, {2, 2, 2}}, false});
   sample.data.guards.push_back(
@@ -234,6 +235,9 @@ TEST(EngineFile, RefusesEnginesThatDoNotHold) {
       {"variant tuned at", [](EngineData& e) { e.steps[1].variants[1].tunedAt.clear(); }},
       {"variant tuned in part", [](EngineData& e) { e.steps[1].variants[1].tunedAt.push_back(1); }},
       {"copy of another type", [](EngineData& e) { e.tensors[4].dtype = DType::F16; }},
+      {"packed as an input", [](EngineData& e) { e.steps[1].inputs[0] = 10; }},
+      {"packed as an output", [](EngineData& e) { e.outputs.push_back(10); }},
+      {"view of a packed one", [](EngineData& e) { e.tensors[4].viewOf = 10; }},
       {"region input", [](EngineData& e) { e.steps[1].regionInputs[0] = 77; }},
   };
   EXPECT_NO_THROW(validateEngine(fullEngine()));
