@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <deque>
+#include <queue>
 #include <unordered_set>
 
 #include "base/error.h"
@@ -21,6 +21,17 @@ void removeOne(std::vector<Node*>& nodes, const Node* node) {
 }  // namespace
 
 std::string_view Node::opName() const { return op ? op.name() : std::string_view("Region"); }
+
+std::vector<InferContext::Input> Node::inferInputs() const {
+  std::vector<InferContext::Input> seen(inputs.size());
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!inputs[i]) continue;
+    seen[i].type = &inputs[i]->type;
+    seen[i].constant = inputs[i]->constant.get();
+    seen[i].contents = inputs[i]->contents ? &*inputs[i]->contents : nullptr;
+  }
+  return seen;
+}
 
 Value* Graph::newValue(std::string valueName) {
   values_.push_back(std::make_unique<Value>());
@@ -84,13 +95,14 @@ Node* Graph::addNode(std::string nodeName, Operator op, std::vector<Value*> node
   node->op = std::move(op);
   node->inputs = std::move(nodeInputs);
   for (size_t i = 0; i < outputs; ++i) {
-    Value* value = newValue(outputs == 1 ? node->name + ":0" : fmt::format("{}:{}", node->name, i));
+    Value* value = newValue(fmt::format("{}:{}", node->name, i));
     value->producer = node;
     value->producerOutput = i;
     node->outputs.push_back(value);
   }
   for (Value* input : node->inputs)
     if (input) input->consumers.push_back(node);
+  numbered_ = false;
   node->position = nodes_.insert(before ? before->position : nodes_.end(), std::move(owned));
   try {
     infer(node);
@@ -116,41 +128,35 @@ Node* Graph::addRegion(std::string nodeName, Region region, std::vector<Value*> 
   node->region = std::make_shared<const Region>(std::move(region));
   for (Value* input : node->inputs)
     if (input) input->consumers.push_back(node);
+  numbered_ = false;
   node->position = nodes_.insert(before ? before->position : nodes_.end(), std::move(owned));
   infer(node);
   return node;
 }
 
+InferContext::FreshSymbol Graph::symbolsOf(Node* node) {
+  return [this, node, used = size_t(0)](std::string_view hint, Dim upper) mutable {
+    if (used == node->symbols.size())
+      node->symbols.push_back(freshSymbol(hint, std::move(upper)));
+    else
+      symbolBounds.insert_or_assign(*node->symbols[used].asSymbol(), std::move(upper));
+    return node->symbols[used++];
+  };
+}
+
 void Graph::infer(Node* node) {
   try {
+    const std::vector<InferContext::Input> seen = node->inferInputs();
     if (node->region) {
-      std::vector<TensorType> types;
-      std::vector<const Tensor*> constants;
-      for (Value* input : node->inputs) {
-        types.push_back(input ? input->type : TensorType{});
-        constants.push_back(input ? input->constant.get() : nullptr);
-      }
-      std::vector<TensorType> all = inferRegion(*node->region, types, constants);
+      std::vector<TensorType> all = inferRegion(*node->region, seen, symbolsOf(node));
       for (size_t i = 0; i < node->outputs.size(); ++i)
         node->outputs[i]->type = all[node->region->outputs[i]];
       return;
     }
     InferContext context;
-    std::vector<InferContext::Input> seen;
-    for (Value* input : node->inputs) {
-      InferContext::Input entry;
-      if (input) {
-        entry.type = &input->type;
-        entry.constant = input->constant.get();
-        entry.contents = input->contents ? &*input->contents : nullptr;
-      }
-      seen.push_back(entry);
-    }
     context.inputs = seen;
     context.outputs.resize(node->outputs.size());
-    context.freshSymbol = [&](std::string_view hint, Dim upper) {
-      return freshSymbol(hint, std::move(upper));
-    };
+    context.freshSymbol = symbolsOf(node);
     node->op.definition().infer(node->op, context);
     for (size_t i = 0; i < node->outputs.size(); ++i) {
       node->outputs[i]->type = std::move(context.outputs[i].type);
@@ -195,6 +201,15 @@ bool Graph::isOutput(const Value* value) const {
   return std::find(outputs.begin(), outputs.end(), value) != outputs.end();
 }
 
+size_t Graph::placeOf(const Node* node) const {
+  if (!numbered_) {
+    size_t place = 0;
+    for (const auto& each : nodes_) each->place = place++;
+    numbered_ = true;
+  }
+  return node->place;
+}
+
 void Graph::erase(Node* node) {
   for (Value* output : node->outputs)
     ensure(output->consumers.empty() && !isOutput(output), "an erased node is still used");
@@ -221,24 +236,25 @@ std::vector<Node*> Graph::nodeList() const {
 }
 
 void Graph::sort() {
-  std::unordered_map<const Node*, size_t> pending;
-  std::deque<Node*> ready;
+  auto later = [this](const Node* a, const Node* b) { return placeOf(a) > placeOf(b); };
+  std::unordered_map<const Node*, size_t> waits;
+  std::priority_queue<Node*, std::vector<Node*>, decltype(later)> ready(later);
   for (const auto& node : nodes_) {
-    size_t waits = 0;
-    for (Value* input : node->inputs) waits += input && input->producer;
-    pending[node.get()] = waits;
-    if (waits == 0) ready.push_back(node.get());
+    size_t& count = waits[node.get()];
+    for (Value* input : node->inputs) count += input && input->producer;
+    if (count == 0) ready.push(node.get());
   }
   size_t placed = 0;
   while (!ready.empty()) {
-    Node* node = ready.front();
-    ready.pop_front();
+    Node* node = ready.top();
+    ready.pop();
     nodes_.splice(nodes_.end(), nodes_, node->position);
     ++placed;
     for (Value* output : node->outputs)
       for (Node* consumer : output->consumers)
-        if (--pending[consumer] == 0) ready.push_back(consumer);
+        if (--waits.at(consumer) == 0) ready.push(consumer);
   }
+  numbered_ = false;
   if (placed != nodes_.size())
     throw Error(ErrorCode::InvalidModel, "the graph has a cycle", "a directed acyclic graph");
 }

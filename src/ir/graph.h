@@ -38,9 +38,13 @@ struct Node {
   std::vector<Value*> inputs;            // null: an absent optional input
   std::vector<Value*> outputs;
   std::vector<std::string> origins;  // names of the ONNX nodes it came from
+  std::vector<Dim>
+      symbols;  // made by its inference for dims that depend on data; kept when renewed
   std::list<std::unique_ptr<Node>>::iterator position;
+  size_t place = 0;  // Graph::placeOf
 
-  std::string_view opName() const;  // the operator's, or the region's label
+  std::string_view opName() const;  // the operator's, or "Region"
+  std::vector<InferContext::Input> inferInputs() const;
   template <typename T>
   const T* as() const {
     return op ? op.as<T>() : nullptr;
@@ -78,7 +82,7 @@ class Graph {
                 Node* before = nullptr);
   Node* addRegion(std::string name, Region region, std::vector<Value*> inputs,
                   Node* before = nullptr);
-  void replaceUses(Value* from, Value* to);  // in nodes and graph outputs
+  void replaceUses(Value* from, Value* to);  // in nodes and graph outputs; `from` gets none
   void setInput(Node* node, size_t index, Value* value);
   void erase(Node* node);  // its outputs must be unused
   void eraseUnusedValues();
@@ -90,12 +94,17 @@ class Graph {
   std::vector<Node*> nodeList() const;  // a snapshot, safe against changes
   const std::vector<std::unique_ptr<Value>>& values() const { return values_; }
   bool isOutput(const Value* value) const;
+  // Where the node stands: smaller than the place of every node after it.
+  size_t placeOf(const Node* node) const;
   std::string uniqueName(std::string_view stem);
   Dim freshSymbol(std::string_view hint, Dim upper);
 
  private:
   Value* newValue(std::string name);
+  // Gives the node's symbols in turn, and makes those that it lacks.
+  InferContext::FreshSymbol symbolsOf(Node* node);
   NodeList nodes_;
+  mutable bool numbered_ = false;
   std::vector<std::unique_ptr<Value>> values_;
   std::unordered_map<std::string, int> names_;
 };

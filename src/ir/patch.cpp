@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
+#include <deque>
+#include <map>
+#include <unordered_set>
 
 #include "base/error.h"
 
@@ -29,19 +31,99 @@ Patch::Ref Patch::constant(Tensor tensor, std::string name) {
   return ref;
 }
 
-void Patch::apply(Graph& graph) const {
-  std::vector<std::vector<Value*>> made;
+namespace {
+
+bool sameRankAndType(const TensorType& a, const TensorType& b) {
+  if (a.dtype != b.dtype || a.shape.rank() != b.shape.rank()) return false;
+  for (size_t axis = 0; axis < a.shape.rank(); ++axis)
+    if (compare(a.shape[axis], b.shape[axis]) == Equality::No) return false;
+  return true;
+}
+
+// A new node's symbols for dims that depend on data become those that the replaced tensor has.
+void keepSymbols(Graph& graph, const Value& from, Value& to) {
+  for (size_t axis = 0; axis < to.type.shape.rank(); ++axis) {
+    std::vector<Dim>& made = to.producer->symbols;
+    auto symbol = std::find(made.begin(), made.end(), to.type.shape[axis]);
+    if (symbol == made.end() || !from.type.shape[axis].asSymbol()) continue;
+    if (*symbol != from.type.shape[axis]) graph.symbolBounds.erase(*symbol->asSymbol());
+    *symbol = to.type.shape[axis] = from.type.shape[axis];
+  }
+}
+
+// Infers again every node that depends on `changed`, as far as something changes.
+void inferBehind(Graph& graph, std::unordered_set<const Value*> changed) {
+  for (const auto& node : graph.nodes()) {
+    bool depends = std::any_of(node->inputs.begin(), node->inputs.end(),
+                               [&](const Value* input) { return changed.contains(input); });
+    if (!depends) continue;
+    std::vector<std::pair<TensorType, std::optional<std::vector<Dim>>>> before;
+    for (const Value* output : node->outputs) before.emplace_back(output->type, output->contents);
+    graph.infer(node.get());
+    for (size_t i = 0; i < before.size(); ++i) {
+      const Value* output = node->outputs[i];
+      if (output->type != before[i].first || output->contents != before[i].second)
+        changed.insert(output);
+    }
+  }
+}
+
+// Puts the nodes in order when one reads what new nodes after it make.
+void restoreOrder(Graph& graph, const std::vector<Node*>& fresh) {
+  for (const Node* node : fresh)
+    for (const Value* output : node->outputs)
+      for (const Node* consumer : output->consumers)
+        if (graph.placeOf(consumer) < graph.placeOf(fresh.front())) return graph.sort();
+}
+
+bool isDead(const Graph& graph, const Node* node) {
+  return std::all_of(node->outputs.begin(), node->outputs.end(), [&](const Value* value) {
+    return value->consumers.empty() && !graph.isOutput(value);
+  });
+}
+
+// By the place of the node that had them.
+using Origins = std::map<size_t, std::vector<std::string>>;
+
+// Erases what is dead of `pending` and of what only the dead used. Gives their addresses and
+// gathers their origins.
+std::vector<const Node*> eraseDead(Graph& graph, std::deque<Node*> pending, Origins& origins) {
+  std::vector<const Node*> erased;
+  while (!pending.empty()) {
+    Node* node = pending.front();
+    pending.pop_front();
+    if (!isDead(graph, node)) continue;
+    origins.emplace(graph.placeOf(node), node->origins);
+    for (Value* input : node->inputs)
+      if (input && input->producer) pending.push_back(input->producer);
+    std::erase(pending, node);
+    erased.push_back(node);
+    graph.erase(node);
+  }
+  return erased;
+}
+
+}  // namespace
+
+bool Patch::applicable(const Graph& graph) const {
+  return std::none_of(replacements_.begin(), replacements_.end(), [&](const auto& replacement) {
+    const auto& [from, to] = replacement;
+    if (!graph.isOutput(from)) return false;
+    if (to.index >= 0) return additions_[to.index].tensor != nullptr;
+    return !to.existing->producer || graph.isOutput(to.existing);
+  });
+}
+
+std::vector<Node*> Patch::build(Graph& graph, std::vector<std::vector<Value*>>& made) const {
   std::vector<Node*> fresh;
-  auto resolve = [&](const Ref& ref) -> Value* {
-    return ref.index >= 0 ? made[ref.index][ref.output] : ref.existing;
-  };
   for (const Addition& addition : additions_) {
     if (addition.tensor) {
       made.push_back({graph.addConstant(addition.name, addition.tensor)});
       continue;
     }
     std::vector<Value*> inputs;
-    for (const Ref& ref : addition.inputs) inputs.push_back(resolve(ref));
+    for (const Ref& ref : addition.inputs)
+      inputs.push_back(ref.index >= 0 ? made[ref.index][ref.output] : ref.existing);
     Node* node = addition.region
                      ? graph.addRegion(root_->name, *addition.region, std::move(inputs), root_)
                      : graph.addNode(root_->name, addition.op, std::move(inputs),
@@ -49,40 +131,43 @@ void Patch::apply(Graph& graph) const {
     fresh.push_back(node);
     made.push_back(node->outputs);
   }
+  return fresh;
+}
 
-  std::vector<Node*> candidates;
+std::vector<const Node*> Patch::apply(Graph& graph) const {
+  std::vector<std::vector<Value*>> made;
+  std::vector<Node*> fresh = build(graph, made);
+  std::deque<Node*> candidates(dropped_.begin(), dropped_.end());
+  std::unordered_set<const Value*> changed;
+  auto isFresh = [&](const Value* value) {
+    return value->producer && std::find(fresh.begin(), fresh.end(), value->producer) != fresh.end();
+  };
   for (const auto& [from, ref] : replacements_) {
-    Value* to = resolve(ref);
-    if (from->type.dtype != to->type.dtype || from->type.shape.rank() != to->type.shape.rank())
+    Value* to = ref.index >= 0 ? made[ref.index][ref.output] : ref.existing;
+    if (!sameRankAndType(from->type, to->type))
       throwInternal(fmt::format("patch {} replaces {} {} by {}", label_, from->name,
                                 from->type.toString(), to->type.toString()));
-    bool wasOutput = graph.isOutput(from);
+    if (isFresh(to)) keepSymbols(graph, *from, *to);
+    if (!to->contents) to->contents = from->contents;
+    if (from->type != to->type || from->contents != to->contents) changed.insert(to);
     if (from->producer) candidates.push_back(from->producer);
+    const bool wasOutput = graph.isOutput(from);
     graph.replaceUses(from, to);
-    // The interface keeps its names.
-    if (wasOutput && std::find(fresh.begin(), fresh.end(), to->producer) != fresh.end())
-      std::swap(from->name, to->name);
+    if (wasOutput || isFresh(to)) std::swap(from->name, to->name);
   }
-
-  std::vector<std::string> origins;
-  std::set<Node*> queued(candidates.begin(), candidates.end());
-  while (!queued.empty()) {
-    Node* node = *queued.begin();
-    queued.erase(queued.begin());
-    bool dead = std::all_of(node->outputs.begin(), node->outputs.end(), [&](const Value* value) {
-      return value->consumers.empty() && !graph.isOutput(value);
-    });
-    if (!dead) continue;
-    for (Value* input : node->inputs)
-      if (input && input->producer && input->producer != node) queued.insert(input->producer);
-    origins.insert(origins.end(), node->origins.begin(), node->origins.end());
-    std::erase(fresh, node);
-    graph.erase(node);
+  if (!fresh.empty()) {
+    if (isDead(graph, root_)) std::swap(root_->name, fresh.back()->name);
+    restoreOrder(graph, fresh);
   }
+  Origins origins;
+  std::vector<const Node*> erased = eraseDead(graph, std::move(candidates), origins);
   for (Node* node : fresh)
-    for (const std::string& origin : origins)
-      if (std::find(node->origins.begin(), node->origins.end(), origin) == node->origins.end())
-        node->origins.push_back(origin);
+    for (const auto& [place, names] : origins)
+      for (const std::string& name : names)
+        if (std::find(node->origins.begin(), node->origins.end(), name) == node->origins.end())
+          node->origins.push_back(name);
+  if (!changed.empty()) inferBehind(graph, std::move(changed));
+  return erased;
 }
 
 }  // namespace carnot

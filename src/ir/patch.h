@@ -35,13 +35,19 @@ class Patch {
     return node;
   }
   void replace(Value* from, Ref to) { replacements_.emplace_back(from, to); }
+  void drop(Node* node) { dropped_.push_back(node); }  // whose outputs nothing uses
 
   const std::string& label() const { return label_; }
   const std::string& reason() const { return reason_; }
 
-  // Makes the new nodes, redirects every use, drops what died; the new nodes inherit the dead ones'
-  // origins. Throws Error (Internal) naming the patch when a replacement has another type.
-  void apply(Graph& graph) const;
+  // False when an output of the graph would become an input, a constant or another output: each
+  // output keeps a tensor of its own, and its name.
+  bool applicable(const Graph& graph) const;
+  // Makes the new nodes, redirects every use, drops what died; what is new inherits the names and
+  // the origins of what it replaces. Where a replacement knows more of its dims, the types behind
+  // it are inferred again. Returns the addresses of the nodes that it erased. Throws Error
+  // (Internal) naming the patch when a replacement has another type.
+  std::vector<const Node*> apply(Graph& graph) const;
 
  private:
   struct Addition {
@@ -56,6 +62,9 @@ class Patch {
   Node* root_;
   std::vector<Addition> additions_;
   std::vector<std::pair<Value*, Ref>> replacements_;
+  std::vector<Node*> dropped_;
+
+  std::vector<Node*> build(Graph& graph, std::vector<std::vector<Value*>>& made) const;
 };
 
 }  // namespace carnot

@@ -14,12 +14,21 @@ namespace {
 
 constexpr int64_t kPrintedElements = 16;
 
+std::string quote(std::string_view text) {
+  std::string out = "\"";
+  for (char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + '"';
+}
+
 std::string quoteName(std::string_view name) {
   bool plain = !name.empty() && name != "_";
   for (char c : name)
     plain &= std::isalnum(static_cast<unsigned char>(c)) ||
              std::string_view("_./:-").find(c) != std::string_view::npos;
-  return plain ? fmt::format("%{}", name) : fmt::format("%\"{}\"", name);
+  return "%" + (plain ? std::string(name) : quote(name));
 }
 
 std::string typed(const Value& value) {
@@ -33,8 +42,13 @@ std::string elements(const Tensor& tensor) {
   std::string text = "[";
   for (int64_t i = 0; i < tensor.count(); ++i) {
     if (i) text += ", ";
-    text += isFloat(tensor.dtype()) ? fmt::format("{}", tensor.view().loadDouble(i))
-                                    : fmt::format("{}", tensor.view().loadInt(i));
+    const TensorView view = tensor.view();
+    if (tensor.dtype() == DType::F32)
+      text += fmt::format("{}", static_cast<float>(view.loadDouble(i)));
+    else if (isFloat(tensor.dtype()))
+      text += fmt::format("{}", view.loadDouble(i));
+    else
+      text += fmt::format("{}", view.loadInt(i));
   }
   return text + "]";
 }
@@ -67,11 +81,16 @@ class Line {
   }
   std::string quoted() {
     expect("\"");
-    size_t end = text_.find('"');
-    if (end == std::string_view::npos) fail("a closing quote");
-    std::string out(text_.substr(0, end));
-    text_.remove_prefix(end + 1);
-    return out;
+    std::string out;
+    for (size_t i = 0; i < text_.size(); ++i) {
+      if (text_[i] == '"') {
+        text_.remove_prefix(i + 1);
+        return out;
+      }
+      if (text_[i] == '\\' && i + 1 < text_.size()) ++i;
+      out += text_[i];
+    }
+    fail("a closing quote");
   }
   std::string name() {
     expect("%");
@@ -137,14 +156,16 @@ Tensor parseElements(Line& line, const TensorType& type) {
   list = list.substr(1, list.size() - 2);
   for (int64_t i = 0; i < tensor.count(); ++i) {
     while (!list.empty() && (list.front() == ' ' || list.front() == ',')) list.remove_prefix(1);
-    double value = 0;
-    auto [end, status] = std::from_chars(list.data(), list.data() + list.size(), value);
-    if (status != std::errc()) line.fail(fmt::format("{} elements", tensor.count()));
-    list.remove_prefix(static_cast<size_t>(end - list.data()));
+    auto read = [&](auto value) {
+      auto [end, status] = std::from_chars(list.data(), list.data() + list.size(), value);
+      if (status != std::errc()) line.fail(fmt::format("{} elements", tensor.count()));
+      list.remove_prefix(static_cast<size_t>(end - list.data()));
+      return value;
+    };
     if (isFloat(type.dtype))
-      tensor.view().storeDouble(i, value);
+      tensor.view().storeDouble(i, read(double{}));
     else
-      tensor.view().storeInt(i, static_cast<int64_t>(value));
+      tensor.view().storeInt(i, read(int64_t{}));
   }
   return tensor;
 }
@@ -161,14 +182,14 @@ class Parser {
     } else if (line.accept("input")) {
       std::string name = line.name();
       line.expect(":");
-      define(name, graph.addInput(name, line.type()));
+      define(line, name, graph.addInput(name, line.type()));
     } else if (line.accept("const")) {
       std::string name = line.name();
       line.expect(":");
       TensorType type = line.type();
       line.expect("=");
       line.skipSpace();
-      define(name, graph.addConstant(name, parseElements(line, type)));
+      define(line, name, graph.addConstant(name, parseElements(line, type)));
     } else if (line.accept("output")) {
       graph.outputs.push_back(use(line, line.name()));
     } else {
@@ -209,9 +230,10 @@ class Parser {
       if (node->outputs[i]->type != results[i].second)
         line.fail(
             fmt::format("type {} for {}", node->outputs[i]->type.toString(), results[i].first));
-      node->outputs[i]->name =
-          results[i].first == node->name ? results[i].first : graph.uniqueName(results[i].first);
-      define(results[i].first, node->outputs[i]);
+      // Taken, so that no later tensor gets it.
+      if (results[i].first != node->name) graph.uniqueName(results[i].first);
+      node->outputs[i]->name = results[i].first;
+      define(line, results[i].first, node->outputs[i]);
     }
     if (line.accept("from")) {
       do {
@@ -221,7 +243,9 @@ class Parser {
     }
   }
 
-  void define(const std::string& name, Value* value) { byName_[name] = value; }
+  void define(Line& line, const std::string& name, Value* value) {
+    if (!byName_.emplace(name, value).second) line.fail(fmt::format("one tensor named %{}", name));
+  }
   Value* use(Line& line, const std::string& name) {
     auto found = byName_.find(name);
     if (found == byName_.end()) line.fail(fmt::format("a tensor named %{} above", name));
@@ -242,15 +266,14 @@ std::string printGraph(const Graph& graph) {
     for (size_t i = 0; i < node->outputs.size(); ++i)
       text += (i ? ", " : "") + typed(*node->outputs[i]);
     text += " = ";
-    text +=
-        node->region ? fmt::format("region \"{}\"", node->region->toString()) : node->op.toString();
+    text += node->region ? "region " + quote(node->region->toString()) : node->op.toString();
     text += "(";
     for (size_t i = 0; i < node->inputs.size(); ++i)
       text +=
           (i ? ", " : "") + (node->inputs[i] ? quoteName(node->inputs[i]->name) : std::string("_"));
     text += ")";
     for (size_t i = 0; i < node->origins.size(); ++i)
-      text += fmt::format("{}\"{}\"", i ? ", " : " from ", node->origins[i]);
+      text += (i ? ", " : " from ") + quote(node->origins[i]);
     text += "\n";
   }
   for (const Value* output : graph.outputs)

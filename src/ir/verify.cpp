@@ -17,36 +17,26 @@ namespace {
   throwInternal(fmt::format("the graph is broken: {}", what));
 }
 
+InferContext::FreshSymbol symbolsOf(const Node& node) {
+  return [&node, used = size_t(0)](std::string_view, const Dim&) mutable {
+    if (used == node.symbols.size())
+      broken(fmt::format("node {} makes more symbols than it has", node.name));
+    return node.symbols[used++];
+  };
+}
+
 // Types that inference gives now, on copies: the graph stays as it is.
 void checkTypes(const Node& node) {
   std::vector<TensorType> expected;
+  const std::vector<InferContext::Input> seen = node.inferInputs();
   if (node.region) {
-    std::vector<TensorType> types;
-    std::vector<const Tensor*> constants;
-    for (const Value* input : node.inputs) {
-      types.push_back(input ? input->type : TensorType{});
-      constants.push_back(input ? input->constant.get() : nullptr);
-    }
-    std::vector<TensorType> all = inferRegion(*node.region, types, constants);
+    std::vector<TensorType> all = inferRegion(*node.region, seen, symbolsOf(node));
     for (int output : node.region->outputs) expected.push_back(all[output]);
   } else {
     InferContext context;
-    std::vector<InferContext::Input> seen;
-    for (const Value* input : node.inputs) {
-      InferContext::Input entry;
-      if (input) {
-        entry.type = &input->type;
-        entry.constant = input->constant.get();
-        entry.contents = input->contents ? &*input->contents : nullptr;
-      }
-      seen.push_back(entry);
-    }
     context.inputs = seen;
     context.outputs.resize(node.outputs.size());
-    int fresh = 0;
-    context.freshSymbol = [&](std::string_view, Dim) {
-      return Dim::symbol(fmt::format("verify_{}", fresh++));
-    };
+    context.freshSymbol = symbolsOf(node);
     node.op.definition().infer(node.op, context);
     for (auto& output : context.outputs) expected.push_back(output.type);
   }

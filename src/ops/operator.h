@@ -78,7 +78,8 @@ struct InferContext {
   std::vector<Output> outputs;  // sized by the caller to the node's output count
   std::vector<Guard> guards;
   // Makes a symbol for a dim that depends on data; `upper` bounds it.
-  std::function<Dim(std::string_view hint, Dim upper)> freshSymbol;
+  using FreshSymbol = std::function<Dim(std::string_view hint, Dim upper)>;
+  FreshSymbol freshSymbol;
 
   bool has(size_t i) const { return i < inputs.size() && inputs[i].type; }
   const TensorType& type(size_t i) const;  // throws Error (InvalidModel) when absent

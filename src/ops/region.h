@@ -46,6 +46,10 @@ struct Region {
 // infer throws.
 std::vector<TensorType> inferRegion(const Region& region, std::span<const TensorType> inputs,
                                     std::span<const Tensor* const> constants = {});
+// The same where contents may be known as expressions; `freshSymbol` as in InferContext.
+std::vector<TensorType> inferRegion(const Region& region,
+                                    std::span<const InferContext::Input> inputs,
+                                    InferContext::FreshSymbol freshSymbol = {});
 
 // Runs each step's reference in turn.
 void referenceRegion(const Region& region, const ReferenceContext& context);

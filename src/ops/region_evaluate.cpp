@@ -15,14 +15,16 @@ struct Locals {
   std::vector<const Tensor*> constants;
   std::vector<std::optional<std::vector<Dim>>> contents;
 
-  Locals(const Region& region, std::span<const TensorType> inputs,
-         std::span<const Tensor* const> inputConstants)
-      : types(inputs.begin(), inputs.end()),
+  Locals(const Region& region, std::span<const InferContext::Input> inputs)
+      : types(region.tensorCount()),
         constants(region.tensorCount()),
         contents(region.tensorCount()) {
     ensure(inputs.size() == static_cast<size_t>(region.inputCount), "a type for each input");
-    types.resize(region.tensorCount());
-    std::copy(inputConstants.begin(), inputConstants.end(), constants.begin());
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      if (inputs[i].type) types[i] = *inputs[i].type;
+      constants[i] = inputs[i].constant;
+      if (inputs[i].contents) contents[i] = *inputs[i].contents;
+    }
   }
 
   void infer(const Region::Step& step) {
@@ -36,9 +38,7 @@ struct Locals {
     InferContext context;
     context.inputs = inputs;
     context.outputs.resize(step.outputCount);
-    context.freshSymbol = [&](std::string_view hint, const Dim&) {
-      return Dim::symbol(fmt::format("{}_{}", hint, ++symbols));
-    };
+    context.freshSymbol = freshSymbol;
     try {
       step.op.definition().infer(step.op, context);
     } catch (Error& error) {
@@ -52,7 +52,18 @@ struct Locals {
   }
 
   int symbols = 0;
+  InferContext::FreshSymbol freshSymbol = [this](std::string_view hint, const Dim&) {
+    return Dim::symbol(fmt::format("{}_{}", hint, ++symbols));
+  };
 };
+
+std::vector<InferContext::Input> inputsOf(std::span<const TensorType> types,
+                                          std::span<const Tensor* const> constants) {
+  std::vector<InferContext::Input> inputs;
+  for (size_t i = 0; i < types.size(); ++i)
+    inputs.push_back({&types[i], i < constants.size() ? constants[i] : nullptr, nullptr});
+  return inputs;
+}
 
 // A tensor over memory that outlives it.
 Tensor borrowed(const TensorView& view) {
@@ -67,7 +78,8 @@ class Run {
   Run(const Region& region, std::span<const TensorView> inputs, std::span<const TensorView> outputs)
       : region_(region),
         outputs_(outputs),
-        locals_(region, typesOf(inputs), {}),
+        types_(typesOf(inputs)),
+        locals_(region, inputsOf(types_, {})),
         tensors_(region.tensorCount()) {
     for (size_t i = 0; i < inputs.size(); ++i)
       if (inputs[i].data) publish(static_cast<int>(i), borrowed(inputs[i]));
@@ -126,6 +138,7 @@ class Run {
 
   const Region& region_;
   std::span<const TensorView> outputs_;
+  std::vector<TensorType> types_;
   Locals locals_;
   std::vector<Tensor> tensors_;
 };
@@ -141,7 +154,14 @@ std::vector<TensorView> viewsOf(std::span<const Tensor> tensors) {
 
 std::vector<TensorType> inferRegion(const Region& region, std::span<const TensorType> inputs,
                                     std::span<const Tensor* const> constants) {
-  Locals locals(region, inputs, constants);
+  return inferRegion(region, inputsOf(inputs, constants));
+}
+
+std::vector<TensorType> inferRegion(const Region& region,
+                                    std::span<const InferContext::Input> inputs,
+                                    InferContext::FreshSymbol freshSymbol) {
+  Locals locals(region, inputs);
+  if (freshSymbol) locals.freshSymbol = std::move(freshSymbol);
   for (const Region::Step& step : region.steps) locals.infer(step);
   return std::move(locals.types);
 }
