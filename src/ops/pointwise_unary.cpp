@@ -17,6 +17,11 @@ static ScalarValue expression(const Sign&, ScalarBuilder& builder,
   return builder.select(negative, builder.like(x, -1), result);
 }
 
+static ScalarValue expression(const NaturalLog&, ScalarBuilder& builder,
+                              std::span<const ScalarValue> in) {
+  return builder.unary(ScalarOp::Log, in[0]);
+}
+
 static ScalarValue expression(const IsInf& op, ScalarBuilder& builder,
                               std::span<const ScalarValue> in) {
   ScalarValue result = builder.constantInt(DType::Bool, 0);
@@ -40,6 +45,12 @@ static ScalarValue expression(const IsInf& op, ScalarBuilder& builder,
 template <>
 const OpDef& definitionOf<Sign>() {
   static const OpDef kRow = definePointwise<Sign, 1>("Sign", 9);
+  return kRow;
+}
+
+template <>
+const OpDef& definitionOf<NaturalLog>() {
+  static const OpDef kRow = definePointwise<NaturalLog, 1>("Log", 1);
   return kRow;
 }
 
