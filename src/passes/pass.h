@@ -17,19 +17,6 @@ namespace carnot {
 enum class Phase : uint8_t { Normalize, Simplify, Precision, Fuse };
 std::string_view phaseName(Phase phase);
 
-// One rewrite: looks at `node`, changes nothing, proposes a patch or not.
-using Rule = std::function<std::optional<Patch>(const Graph& graph, Node* node)>;
-
-struct Pass {
-  std::string_view name;  // "fold-batch-norm": what --skipPass takes
-  Phase phase;
-  std::string_view purpose;  // one line, for the list
-  Rule rule;                 // tried at every node in order, until a whole round changes nothing
-};
-
-// Every pass in the order that it runs.
-std::span<const Pass> allPasses();
-
 struct PassReport {
   std::string_view name;
   int patches = 0;
@@ -45,7 +32,28 @@ struct PassOptions {
   std::function<void(const PassReport& report, const Graph& graph)> afterPass;
 };
 
-// Runs the phase's passes; the graph is verified after each.
-void runPasses(Graph& graph, Phase phase, const PassOptions& options);
+// One rewrite: looks at `node`, changes nothing, proposes a patch or not.
+using Rule =
+    std::function<std::optional<Patch>(const Graph& graph, Node* node, const PassOptions& options)>;
+
+struct Pass {
+  std::string_view name;  // "fold-constants": what --skipPass takes
+  Phase phase;
+  std::string_view purpose;  // one line, for the list
+  Rule rule;                 // tried at every node in order, until a whole round changes nothing
+  bool required = false;     // later phases need what it makes: to skip it throws InvalidArgument
+};
+
+// Every pass in the order that it runs.
+std::span<const Pass> allPasses();
+// Throws Error (InvalidArgument) with the nearest name.
+const Pass& findPass(std::string_view name);
+
+// Runs the phase's passes, again and again until none changes anything; Simplify repeats those of
+// Normalize among its own. The graph is verified after each. Returns how many patches were applied:
+// a caller of several phases takes them off the patchLimit.
+int64_t runPasses(Graph& graph, Phase phase, const PassOptions& options);
+// Runs one pass, whatever `skip` says.
+int64_t runPass(Graph& graph, const Pass& pass, const PassOptions& options);
 
 }  // namespace carnot

@@ -1,0 +1,57 @@
+#include "passes/passes.h"
+
+namespace carnot {
+
+std::span<const Pass> allPasses() {
+  static const Pass kPasses[] = {
+      {"fold-constants", Phase::Normalize,
+       "runs what has only constant operands, by the operators' references", foldConstants},
+      {"fold-shapes", Phase::Normalize,
+       "replaces tensors that follow from the shapes by constants and Symbolic", foldShapes},
+      {"canonical-operands", Phase::Normalize,
+       "puts constants second; differences from constants are sums, exact quotients products",
+       canonicalOperands},
+      {"rewrite-powers", Phase::Normalize, "products and roots for Pow", rewritePowers},
+      {"expand-batch-norm", Phase::Normalize, "a product and a sum by channel for BatchNorm",
+       expandBatchNorm},
+      {"absorb-moves", Phase::Normalize, "Transpose into MatMul, Pad into Conv", absorbMoves},
+
+      {"cancel-identities", Phase::Simplify,
+       "removes nodes that give an operand back: x + 0, x * 1, a Reshape to the same dims",
+       cancelIdentities},
+      {"merge-moves", Phase::Simplify,
+       "one Reshape, Transpose, Expand, Cast or Concat for a chain; a view where nothing moves",
+       mergeMoves},
+      {"drop-expand", Phase::Simplify, "lets pointwise operators broadcast by themselves",
+       dropExpand},
+      {"merge-constants", Phase::Simplify, "one constant for (x + a) + b and (x * a) * b",
+       mergeConstants},
+      {"fold-scale", Phase::Simplify,
+       "factors and summands by channel into the weights of Conv, ConvTranspose, MatMul",
+       foldScale},
+      {"recognize-activations", Phase::Simplify,
+       "Relu, Sigmoid, Silu, Gelu, HardSwish and their like out of arithmetic",
+       recognizeActivations},
+      {"recognize-norms", Phase::Simplify, "LayerNorm and RmsNorm out of means and roots",
+       recognizeNorms},
+      {"recognize-attention", Phase::Simplify,
+       "Attention out of products around a softmax, with scale and mask", recognizeAttention},
+      {"share-equal", Phase::Simplify, "one node for all that do the same on the same operands",
+       shareEqualNodes},
+      {"drop-dead", Phase::Simplify, "removes nodes that nothing uses", dropDeadNodes},
+
+      {"fuse-windows", Phase::Fuse,
+       "regions of convolutions, products, pools and attention with their pointwise tails",
+       fuseWindows},
+      {"fuse-reductions", Phase::Fuse,
+       "regions of softmax, norms and reductions with the pointwise nodes around them",
+       fuseReductions},
+      {"fuse-pointwise", Phase::Fuse, "regions of connected pointwise nodes of one shape",
+       fusePointwise},
+      {"wrap-operators", Phase::Fuse, "a region of its own for every other operator", wrapOperators,
+       true},
+  };
+  return kPasses;
+}
+
+}  // namespace carnot

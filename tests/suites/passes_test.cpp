@@ -1,0 +1,157 @@
+// Each pass on its own, over tests/golden/<pass>.txt: the graph before and after as text, and both
+// give the same results. CARNOT_WRITE_GOLDEN=1 in the environment rewrites the graphs after.
+#include "passes/pass.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "base/error.h"
+#include "ir/text.h"
+#include "ir/verify.h"
+#include "suites/support/evaluate_graph.h"
+
+namespace carnot {
+namespace {
+
+struct Case {
+  std::string name, before, after;
+};
+
+std::string goldenPath(std::string_view pass) {
+  return "tests/golden/" + std::string(pass) + ".txt";
+}
+
+// Cases are "=== name", the graph before, "=>", the graph after.
+std::vector<Case> readCases(std::string_view pass) {
+  std::vector<Case> cases;
+  std::ifstream file(goldenPath(pass));
+  std::string* part = nullptr;
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("=== ")) {
+      cases.push_back({line.substr(4), "", ""});
+      part = &cases.back().before;
+    } else if (line == "=>" && part) {
+      part = &cases.back().after;
+    } else if (part && !line.empty()) {
+      *part += line + "\n";
+    }
+  }
+  return cases;
+}
+
+void writeCases(std::string_view pass, const std::vector<Case>& cases) {
+  std::ofstream file(goldenPath(pass));
+  for (const Case& one : cases)
+    file << "=== " << one.name << "\n" << one.before << "=>\n" << one.after << "\n";
+}
+
+std::string runOn(const Pass& pass, const Case& one) {
+  Graph before = parseGraph(one.before), after = parseGraph(one.before);
+  verify(before);
+  runPass(after, pass, {});
+  verify(after);
+  auto symbols = test::symbolValues(before);
+  std::vector<Tensor> inputs = test::randomInputs(before, symbols);
+  std::vector<Tensor> wanted = test::evaluateGraph(before, inputs, symbols);
+  std::vector<Tensor> has = test::evaluateGraph(after, inputs, symbols);
+  EXPECT_EQ(has.size(), wanted.size());
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    EXPECT_EQ(after.outputs[i]->name, before.outputs[i]->name);
+    EXPECT_LE(test::relativeError(has[i], wanted[i]), 1e-5) << "output " << i;
+  }
+  return printGraph(after);
+}
+
+class PassGolden : public testing::TestWithParam<std::string_view> {};
+
+TEST_P(PassGolden, RewritesAsWrittenAndKeepsTheResults) {
+  const Pass& pass = findPass(GetParam());
+  std::vector<Case> cases = readCases(pass.name);
+  ASSERT_FALSE(cases.empty()) << "no cases in " << goldenPath(pass.name);
+  const bool write = std::getenv("CARNOT_WRITE_GOLDEN") != nullptr;
+  for (Case& one : cases) {
+    SCOPED_TRACE(one.name);
+    try {
+      std::string after = runOn(pass, one);
+      if (write) one.after = after;
+      EXPECT_EQ(after, one.after);
+    } catch (const Error& error) {
+      ADD_FAILURE() << error.what();
+    }
+  }
+  if (write) writeCases(pass.name, cases);
+}
+
+std::vector<std::string_view> passNames() {
+  std::vector<std::string_view> names;
+  for (const Pass& pass : allPasses()) names.push_back(pass.name);
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, PassGolden, testing::ValuesIn(passNames()), [](const auto& info) {
+  std::string name(info.param);
+  std::erase(name, '-');
+  return name;
+});
+
+TEST(Passes, GoldenFilesBelongToPasses) {
+  for (const auto& entry : std::filesystem::directory_iterator("tests/golden"))
+    EXPECT_NO_THROW(findPass(entry.path().stem().string())) << entry.path();
+}
+
+TEST(Passes, UnknownNamesSuggestTheNearest) {
+  Graph graph = parseGraph("graph g\ninput %x : float32[2]\noutput %x\n");
+  PassOptions options;
+  options.skip = {"fold-constant"};
+  try {
+    runPasses(graph, Phase::Simplify, options);
+    FAIL() << "an unknown pass was taken";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::InvalidArgument);
+    EXPECT_EQ(error.remedy(), "did you mean fold-constants?");
+  }
+}
+
+// Three equal nodes, two patches to share them.
+constexpr std::string_view kThreeEqual =
+    "graph g\n"
+    "input %x : float32[2]\n"
+    "%a : float32[2] = Relu(%x)\n"
+    "%b : float32[2] = Relu(%x)\n"
+    "%c : float32[2] = Relu(%x)\n"
+    "%d : float32[2] = Add(%a, %b)\n"
+    "%e : float32[2] = Add(%d, %c)\n"
+    "output %e\n";
+
+TEST(Passes, PatchLimitStopsTheRewriting) {
+  for (int64_t limit = 0; limit <= 3; ++limit) {
+    Graph graph = parseGraph(kThreeEqual);
+    PassOptions options;
+    options.patchLimit = limit;
+    EXPECT_EQ(runPasses(graph, Phase::Simplify, options), std::min<int64_t>(limit, 2));
+    EXPECT_EQ(graph.nodes().size(), 5u - std::min<size_t>(limit, 2));
+  }
+}
+
+TEST(Passes, SkippedPassesDoNothingAndReportsCountPatches) {
+  Graph graph = parseGraph(kThreeEqual);
+  PassOptions options;
+  options.skip = {"share-equal"};
+  int patches = 0;
+  options.afterPass = [&](const PassReport& report, const Graph&) {
+    EXPECT_NE(report.name, "share-equal");
+    patches += report.patches;
+  };
+  EXPECT_EQ(runPasses(graph, Phase::Simplify, options), 0);
+  options.skip.clear();
+  options.afterPass = [&](const PassReport& report, const Graph&) { patches += report.patches; };
+  EXPECT_EQ(runPasses(graph, Phase::Simplify, options), 2);
+  EXPECT_EQ(patches, 2);
+}
+
+}  // namespace
+}  // namespace carnot
