@@ -63,6 +63,9 @@ class Graph {
 
   std::string name;
   std::vector<Value*> inputs, outputs;
+  // What the application calls each output; empty: as the tensors are called, which passes may
+  // exchange for equal ones (an input, a constant, the tensor of another output).
+  std::vector<std::string> outputNames;
   std::vector<Guard> guards;
   // Upper bounds of symbols that depend on data.
   std::unordered_map<std::string, Dim> symbolBounds;

@@ -113,7 +113,8 @@ void importClipByAttributes(OnnxNode& node) {
     double value = node.attributeFloat(name, kNoBound);
     return std::abs(value) >= kNoBound ? Ref{} : node.scalar(dtype, value);
   };
-  importClip(node, bound("min"), bound("max"));
+  Ref low = bound("min"), high = bound("max");
+  importClip(node, low, high);
 }
 
 void importClipByInputs(OnnxNode& node) {

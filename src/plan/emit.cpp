@@ -50,7 +50,11 @@ class Emitter {
     for (const Value* input : graph_.inputs) engine_.inputs.push_back(tensorOf(input));
     for (const auto& node : graph_.nodes())
       if (node->region && !views_.elided.contains(node.get())) emitStep(*node);
-    for (size_t i = 0; i < graph_.outputs.size(); ++i) emitOutput(graph_.outputs[i]);
+    for (size_t i = 0; i < graph_.outputs.size(); ++i) {
+      emitOutput(graph_.outputs[i]);
+      if (i < graph_.outputNames.size())
+        engine_.tensors[engine_.outputs.back()].name = graph_.outputNames[i];
+    }
     emitMeta();
     return std::move(engine_);
   }

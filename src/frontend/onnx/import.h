@@ -1,0 +1,27 @@
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "base/log.h"
+#include "base/shape.h"
+#include "frontend/onnx/model.h"
+#include "ir/graph.h"
+
+namespace carnot {
+
+struct ImportOptions {
+  // Shapes of inputs by name, in place of those in the model: to fix dynamic dims, or where the
+  // model has no shape. A named dim that is fixed for one input is fixed wherever it appears.
+  std::map<std::string, Shape> inputShapes;
+  Log log;
+};
+
+// Builds the graph of a model: inputs, outputs in its order and under its names, initializers as
+// constants, nodes with their types and the ONNX nodes that they came from. Model functions, and
+// branches of an If whose condition is constant, are inlined; shape arithmetic on constants is
+// carried out. Throws Error within the frames source, node: InvalidModel, or Unsupported with every
+// operator type that is not supported.
+Graph importOnnx(const OnnxModel& model, const ImportOptions& options = {});
+
+}  // namespace carnot
