@@ -1,0 +1,160 @@
+#include "codegen/cpu/brgemm.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "codegen/cpu/machine_code.h"
+#include "codegen/cpu/tile_generator.h"
+
+namespace carnot {
+namespace {
+
+using Xbyak::Label;
+using Xbyak::Reg64;
+using Xbyak::Xmm;
+
+constexpr int kLoopUnroll = 8;    // products of a tap in one turn of its loop
+constexpr int kMaxStraight = 32;  // products of a tap without a loop
+
+class Generator : public TileGenerator {
+ public:
+  explicit Generator(const BrgemmSpec& spec) : TileGenerator(spec.isa, spec.tile), spec_(spec) {}
+  std::shared_ptr<const MachineCode> generate();
+
+ private:
+  const Reg64 a = rsi, bStride = rbp;
+  const Reg64 b = rdx, tap = rcx, tapA = rax, tapCount = r9, count = r10;
+
+  void multiplyTaps(size_t countField, int k);
+  void multiplyTap(int k);
+  void multiplyStep(int step, int bOffset);
+
+  const BrgemmSpec spec_;
+};
+
+#define ARGUMENT(field) (ptr[args + static_cast<int>(offsetof(BrgemmArguments, field))])
+
+std::shared_ptr<const MachineCode> Generator::generate() {
+  return generateTiles(
+      [&] {
+        mov(a, ARGUMENT(a));
+        if (!spec_.packedB) mov(bStride, ARGUMENT(bRowStride));
+      },
+      [&] {
+        mov(b, ARGUMENT(b));
+        mov(tap, ARGUMENT(tapOffsets));
+        multiplyTaps(offsetof(BrgemmArguments, taps), spec_.k);
+        if (spec_.tailK) multiplyTaps(offsetof(BrgemmArguments, tailTaps), spec_.tailK);
+        add(a, static_cast<int>(spec_.tile.rows * spec_.aRowStride));
+      });
+}
+
+void Generator::multiplyTaps(size_t countField, int k) {
+  Label nextTap, done;
+  mov(tapCount, ptr[args + static_cast<int>(countField)]);
+  if (spec_.tailK) {
+    test(tapCount, tapCount);
+    jz(done, T_NEAR);
+  }
+  align(32);
+  L(nextTap);
+  mov(tapA, ptr[tap]);
+  add(tap, 8);
+  add(tapA, a);
+  multiplyTap(k);
+  dec(tapCount);
+  jnz(nextTap, T_NEAR);
+  L(done);
+}
+
+void Generator::multiplyTap(int k) {
+  const int bStep = spec_.packedB ? spec_.tile.vectors * vectorBytes() : 0;
+  auto steps = [&](int n) {
+    for (int i = 0; i < n; ++i) {
+      multiplyStep(i, i * bStep);
+      if (!spec_.packedB) add(b, bStride);
+    }
+    if (bStep) add(b, n * bStep);
+  };
+  auto advanceA = [&](int n) { add(tapA, static_cast<int>(n * spec_.aKStride)); };
+  if (k > 0 && k <= kMaxStraight) return steps(k);
+  Label loop, rest, restLoop, done;
+  if (k > 0) {
+    mov(count, k / kLoopUnroll);
+    align(32);
+    L(loop);
+    steps(kLoopUnroll);
+    advanceA(kLoopUnroll);
+    dec(count);
+    jnz(loop, T_NEAR);
+    if (k % kLoopUnroll) steps(k % kLoopUnroll);
+    return;
+  }
+  mov(count, ARGUMENT(k));
+  sub(count, kLoopUnroll);
+  jl(rest, T_NEAR);
+  align(32);
+  L(loop);
+  steps(kLoopUnroll);
+  advanceA(kLoopUnroll);
+  sub(count, kLoopUnroll);
+  jge(loop, T_NEAR);
+  L(rest);
+  add(count, kLoopUnroll);
+  jz(done, T_NEAR);
+  L(restLoop);
+  steps(1);
+  advanceA(1);
+  dec(count);
+  jnz(restLoop, T_NEAR);
+  L(done);
+}
+
+#undef ARGUMENT
+
+void Generator::multiplyStep(int step, int bOffset) {
+  const int rows = spec_.tile.rows, vectors = spec_.tile.vectors;
+  auto aAt = [&](int row) {
+    return static_cast<int>(row * spec_.aRowStride + step * spec_.aKStride);
+  };
+  const int free = sums();
+  if (vectors == 1 && avx512()) {
+    vmovups(wide(free), ptr[b + bOffset]);
+    for (int row = 0; row < rows; ++row)
+      vfmadd231ps(sum(row, 0), wide(free), ptr_b[tapA + aAt(row)]);
+    return;
+  }
+  // The last vector of B is read from memory by every row when registers run out.
+  const bool fromMemory = sums() + vectors + 1 > vectorRegisters();
+  const int loaded = vectors - (fromMemory ? 1 : 0);
+  for (int v = 0; v < loaded; ++v) vmovups(wide(free + v), ptr[b + bOffset + v * vectorBytes()]);
+  const int broadcasts = std::min(2, vectorRegisters() - sums() - loaded);
+  for (int row = 0; row < rows; ++row) {
+    Xmm value = wide(free + loaded + row % broadcasts);
+    vbroadcastss(value, ptr[tapA + aAt(row)]);
+    for (int v = 0; v < loaded; ++v) vfmadd231ps(sum(row, v), value, wide(free + v));
+    if (fromMemory) vfmadd231ps(sum(row, loaded), value, ptr[b + bOffset + loaded * vectorBytes()]);
+  }
+}
+
+}  // namespace
+
+int BrgemmSpec::maxRows(int lanes, int vectors) {
+  const int registers = lanes == 16 ? 32 : 16;
+  if (vectors == 1) return registers - (lanes == 16 ? 1 : 2);
+  // A register for a broadcast and one for each vector of B but the last, which memory may give.
+  return (registers - vectors) / vectors;
+}
+
+Brgemm::Brgemm(const BrgemmSpec& spec) {
+  ensure(spec.k >= 0 && spec.tailK >= 0 &&
+             spec.tile.rows <=
+                 BrgemmSpec::maxRows(spec.isa.has(Isa::Avx512) ? 16 : 8, spec.tile.vectors),
+         "a tile fits in the vector registers");
+  code_ = Generator(spec).generate();
+  function_ = code_->entry<void (*)(const BrgemmArguments*)>();
+}
+
+size_t Brgemm::codeBytes() const { return code_->bytes(); }
+
+}  // namespace carnot

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "codegen/cpu/tile.h"
+
+namespace carnot {
+
+class MachineCode;
+
+// The code of one tile kernel: C[rows × columns] = epilogue(Σ_taps A_tap[rows × k] · B_tap[k ×
+// columns]), float32. A's elements are broadcast from memory, so that rows of a matrix, pixels of
+// an image and strided or dilated windows are the same to it.
+struct BrgemmSpec {
+  IsaSet isa;  // AVX-512: 16 lanes; AVX2: 8
+  TileSpec tile;
+  int k = 0;      // products of a tap; 0: BrgemmArguments::k
+  int tailK = 0;  // products of each of BrgemmArguments::tailTaps taps that follow; 0: none follow
+  int64_t aRowStride = 0, aKStride = sizeof(float);  // bytes
+  // B's rows follow each other without gaps, tap after tap; else they lie bRowStride apart, and
+  // there is one tap.
+  bool packedB = true;
+
+  // The most rows that leave registers enough for `vectors`.
+  static int maxRows(int lanes, int vectors);
+  friend bool operator==(const BrgemmSpec&, const BrgemmSpec&) = default;
+};
+
+// Run-time arguments; strides in bytes. A's rows go on over the tiles.
+struct BrgemmArguments {
+  TileArguments c;
+  const float* a = nullptr;
+  const float* b = nullptr;
+  const int64_t* tapOffsets = nullptr;  // of a, bytes
+  int64_t taps = 1, tailTaps = 0;
+  int64_t k = 0;
+  int64_t bRowStride = 0;
+};
+
+class Brgemm {
+ public:
+  // Throws Error (Internal) for a tile that the registers cannot hold, Error (Unsupported) for an
+  // epilogue that has no vector code.
+  explicit Brgemm(const BrgemmSpec& spec);
+
+  void operator()(const BrgemmArguments& arguments) const { function_(&arguments); }
+  size_t codeBytes() const;
+
+ private:
+  std::shared_ptr<const MachineCode> code_;
+  void (*function_)(const BrgemmArguments*);
+};
+
+}  // namespace carnot
