@@ -1,0 +1,60 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "codegen/cpu/brgemm.h"
+
+namespace carnot {
+
+// The tile kernels that a bound kernel has generated so far. Thread-safe; references stay valid.
+template <typename Spec, typename Code>
+class TileKernels {
+ public:
+  const Code& get(const Spec& spec) const {
+    std::lock_guard lock(mutex_);
+    for (const Entry& entry : entries_)
+      if (entry.spec == spec) return *entry.kernel;
+    entries_.push_back({spec, std::make_unique<Code>(spec)});
+    return *entries_.back().kernel;
+  }
+
+ private:
+  struct Entry {
+    Spec spec;
+    std::unique_ptr<Code> kernel;
+  };
+  mutable std::mutex mutex_;
+  mutable std::vector<Entry> entries_;
+};
+
+using BrgemmKernels = TileKernels<BrgemmSpec, Brgemm>;
+
+// Cuts `count` rows into as few tiles of at most `most` as cover them, all of one of two sizes that
+// differ by one: `large` tiles of `size` rows, then `small` of size - 1.
+struct RowTiles {
+  int size = 0;
+  int64_t large = 0, small = 0;
+
+  int64_t count() const { return large + small; }
+  int64_t firstRow(int64_t tile) const { return tile * size - (tile > large ? tile - large : 0); }
+};
+inline RowTiles rowTiles(int64_t count, int most) {
+  if (count == 0) return {};
+  const int64_t tiles = (count + most - 1) / most;
+  const int64_t size = (count + tiles - 1) / tiles;
+  const int64_t small = tiles * size - count;
+  return {static_cast<int>(size), tiles - small, small};
+}
+
+// Part `part` of `parts` of [0, count), as even as can be.
+struct Range {
+  int64_t begin = 0, end = 0;
+  int64_t size() const { return end - begin; }
+};
+inline Range partOf(int64_t count, int64_t part, int64_t parts) {
+  return {count * part / parts, count * (part + 1) / parts};
+}
+
+}  // namespace carnot
