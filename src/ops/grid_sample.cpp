@@ -64,7 +64,8 @@ Taps tapsOf(const GridSample& sample, double coordinate, int64_t extent) {
   double at =
       sample.alignCorners ? (coordinate + 1) / 2 * (count - 1) : ((coordinate + 1) * count - 1) / 2;
   if (sample.mode == GridSampleMode::Nearest) at = std::nearbyint(at);
-  if (at < -edge || at > count - 1 + edge) {
+  // Cubic keeps the point and pads each of its taps, as PyTorch does.
+  if (sample.mode != GridSampleMode::Cubic && (at < -edge || at > count - 1 + edge)) {
     if (sample.padding == GridSamplePadding::Border) at = std::clamp(at, 0.0, count - 1);
     if (sample.padding == GridSamplePadding::Reflection) at = reflect(at, -edge, count - 1 + edge);
   }

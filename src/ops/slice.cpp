@@ -10,19 +10,10 @@
 
 namespace carnot {
 
-// Where ONNX's start or end falls in an axis of `extent`, given its sign.
-template <typename T>
-static T clampBound(const T& bound, bool negative, const T& extent, bool forward) {
-  using std::max;
-  using std::min;
-  const T wrapped = negative ? bound + extent : bound;
-  if (forward) return negative ? max(T(0), min(wrapped, extent)) : min(wrapped, extent);
-  return max(T(-1), min(wrapped, extent - T(1)));
-}
-
-static int64_t sliceStart(int64_t start, int64_t step, int64_t extent) {
-  const int64_t bound = clampBound(start, start<0, extent, step> 0);
-  return step > 0 ? bound : std::max<int64_t>(bound, 0);
+// Where ONNX's start falls: forward in [0, extent], backward in [0, extent - 1].
+static int64_t startElement(int64_t start, int64_t step, int64_t extent) {
+  const int64_t most = step > 0 ? extent : extent - 1;
+  return std::min(start < 0 ? std::max<int64_t>(0, start + extent) : start, most);
 }
 
 static void reference(const Slice& slice, const ReferenceContext& context) {
@@ -30,9 +21,9 @@ static void reference(const Slice& slice, const ReferenceContext& context) {
   std::vector<int64_t> strides = rowMajorStrides(x.dims);
   int64_t first = 0;
   for (size_t i = 0; i < slice.axes.size(); ++i) {
-    const auto axis = static_cast<size_t>(slice.axes[i]), at = i;
-    const int64_t start = context.in(1).loadInt(static_cast<int64_t>(at));
-    first += sliceStart(start, slice.steps[i], x.dims[axis]) * strides[axis];
+    const auto axis = static_cast<size_t>(slice.axes[i]);
+    const int64_t start = context.in(1).loadInt(static_cast<int64_t>(i));
+    first += strides[axis] * startElement(start, slice.steps[i], x.dims[axis]);
     strides[axis] *= slice.steps[i];
   }
   int64_t out = 0;
@@ -58,12 +49,29 @@ static Dim tame(const Dim& bound) {
   return known ? Dim(std::clamp(*known, -2 * Dim::kLargest, 2 * Dim::kLargest)) : bound;
 }
 
+static bool neverLess(const Dim& a, const Dim& b) {
+  const Dim::Range gap = (a - b).range([](const std::string&) { return Dim::Range{}; });
+  return gap.low && *gap.low >= 0;
+}
+
+// Elements of [start, end) by `step` in an axis. Forward both lie in [0, extent]; backward starts
+// lie in [0, extent - 1] and ends in [-1, extent - 1]. Written so that the usual slices of a
+// symbolic dim come out short.
 static Dim sliceExtent(const Dim& start, const Dim& end, int64_t step, const Dim& extent) {
-  const bool forward = step > 0;
-  Dim from = clampBound(tame(start), isNegative(start), extent, forward);
-  const Dim to = clampBound(tame(end), isNegative(end), extent, forward);
-  if (forward) return max(Dim(0), ceilDiv(to - from, Dim(step)));
-  return max(Dim(0), ceilDiv(from - to, Dim(-step)));
+  const bool forward = step > 0, startsNegative = isNegative(start);
+  const Dim most = forward ? extent : extent - 1;
+  auto clampBound = [&](const Dim& bound, bool negative, int64_t least) {
+    const Dim at = negative ? bound + extent : bound;
+    if (neverLess(at, most)) return most;
+    if (!negative) return min(at, most);
+    return min(max(Dim(least), at), most);
+  };
+  const Dim from = clampBound(tame(start), startsNegative, 0);
+  const Dim to = clampBound(tame(end), isNegative(end), forward ? 0 : -1);
+  if (!forward) return max(Dim(0), ceilDiv(from - to, Dim(-step)));
+  if (from == Dim(0)) return ceilDiv(to, Dim(step));
+  const bool tail = to == extent && startsNegative;
+  return ceilDiv(tail ? min(extent, -tame(start)) : max(Dim(0), to - from), Dim(step));
 }
 
 static void infer(const Slice& slice, InferContext& context) {

@@ -5,9 +5,14 @@
 
 namespace carnot::test {
 
-EagerNode::EagerNode(OnnxCase description) : case_(std::move(description)) {
+EagerNode::EagerNode(OnnxCase description)
+    : case_(std::move(description)), symbols_(case_.symbols) {
   for (size_t i = 0; i < case_.inputs.size(); ++i) {
     const Tensor& tensor = case_.inputs[i];
+    if (auto contents = case_.contents.find(i); contents != case_.contents.end()) {
+      inputs_.push_back(addList(contents->second));
+      continue;
+    }
     if (tensor.empty()) {
       inputs_.push_back({});
       continue;
@@ -22,6 +27,20 @@ EagerNode::EagerNode(OnnxCase description) : case_(std::move(description)) {
     inputs_.push_back(add(std::move(value)));
   }
   outputs_.resize(case_.outputs);
+}
+
+// The symbols must be bound by inputs before it.
+OnnxNode::Ref EagerNode::addList(const std::vector<std::string>& dims) {
+  Value value;
+  value.contents.emplace();
+  std::vector<int64_t> values;
+  for (const std::string& dim : dims) {
+    value.contents->push_back(Dim::parse(dim));
+    values.push_back(valueOf(value.contents->back()));
+  }
+  value.tensor = Tensor::ofInts({static_cast<int64_t>(values.size())}, values);
+  value.type = {DType::I64, Shape::of(value.tensor.dims())};
+  return add(std::move(value));
 }
 
 void EagerNode::bindSymbols(const Shape& shape, std::span<const int64_t> dims) {

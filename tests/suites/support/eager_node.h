@@ -26,6 +26,9 @@ struct OnnxCase {
   std::vector<size_t> constants = {};
   // Shapes of inputs with symbols, "[batch, 3]", where they are not the tensors' own.
   std::map<size_t, std::string> shapes = {};
+  // Inputs that are lists of int64 known as expressions, in place of a tensor: {"batch", "2*seq"}.
+  std::map<size_t, std::vector<std::string>> contents = {};
+  std::map<std::string, int64_t> symbols = {};  // whose values do not follow from the tensors
 };
 
 // Imports a node and runs every operator that the import emits at once, so that the whole road from
@@ -75,6 +78,7 @@ class EagerNode : public OnnxNode {
 
   const Value& at(Ref value) const { return values_[static_cast<size_t>(value.id)]; }
   Ref add(Value value);
+  Ref addList(const std::vector<std::string>& dims);
   int64_t valueOf(const Dim& dim) const;
   void bindSymbols(const Shape& shape, std::span<const int64_t> dims);
   template <typename T>
