@@ -25,9 +25,9 @@ struct ContentsCase {
 };
 void PrintTo(const ContentsCase& row, std::ostream* out) { *out << row.op; }
 
-class Contents : public testing::TestWithParam<ContentsCase> {};
+class ShapeContents : public testing::TestWithParam<ContentsCase> {};
 
-TEST_P(Contents, AreFollowed) {
+TEST_P(ShapeContents, AreFollowed) {
   const ContentsCase& row = GetParam();
   EXPECT_EQ(inferOperator(row.op, row.inputs).contents(), row.contents);
 }
@@ -37,7 +37,7 @@ const Operand kList = known("[3]", {"batch", "seq", "384"});
 const Operand kScalar = known("[]", {"seq"});
 
 INSTANTIATE_TEST_SUITE_P(
-    Cases, Contents,
+    Cases, ShapeContents,
     testing::Values(
         ContentsCase{"ShapeOf{end=3}", {kText}, "batch, seq, 384"},
         ContentsCase{"ShapeOf{start=1, end=2}", {kText}, "seq"},
@@ -137,9 +137,9 @@ struct TargetCase {
 };
 void PrintTo(const TargetCase& row, std::ostream* out) { *out << row.type << ' ' << row.input; }
 
-class Targets : public testing::TestWithParam<TargetCase> {};
+class ShapeTargets : public testing::TestWithParam<TargetCase> {};
 
-TEST_P(Targets, AreResolved) {
+TEST_P(ShapeTargets, AreResolved) {
   const TargetCase& row = GetParam();
   const Shape shape = Operand(DType::F32, row.input).type.shape;
   const std::map<std::string, int64_t> values = {{"batch", 2}, {"seq", 3}, {"h", 4}, {"w", 5}};
@@ -155,7 +155,7 @@ TEST_P(Targets, AreResolved) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Cases, Targets,
+    Cases, ShapeTargets,
     testing::Values(
         TargetCase{
             "Reshape", "[batch, seq, 384]", {"0", "0", "12", "32"}, "float32[batch, seq, 12, 32]"},
