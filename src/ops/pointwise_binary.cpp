@@ -98,19 +98,24 @@ std::vector<OnnxMapping> mappings(std::string_view type, int sinceOpset) {
   return {{"", type, 7, 0, importBinary<T>}, {"", type, sinceOpset, 6, importLegacy<T>}};
 }
 
+OpDef commutative(OpDef row) {
+  row.commutative = true;
+  return row;
+}
+
 }  // namespace
 
 template <>
 const OpDef& definitionOf<Min>() {
   static const OpDef kRow =
-      definePointwise<Min, 2>("Min", 1, {{"", "Min", 1, 0, importChain<Min>}});
+      commutative(definePointwise<Min, 2>("Min", 1, {{"", "Min", 1, 0, importChain<Min>}}));
   return kRow;
 }
 
 template <>
 const OpDef& definitionOf<Max>() {
   static const OpDef kRow =
-      definePointwise<Max, 2>("Max", 1, {{"", "Max", 1, 0, importChain<Max>}});
+      commutative(definePointwise<Max, 2>("Max", 1, {{"", "Max", 1, 0, importChain<Max>}}));
   return kRow;
 }
 
