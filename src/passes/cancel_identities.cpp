@@ -100,8 +100,13 @@ Proposal cancelIdentities(const Graph&, Node* node, const PassOptions&) {
   if (keepsElements(node) && input->type == output->type) return proposal(input);
   if (node->as<Cast>() && input->type.dtype == output->type.dtype) return proposal(input);
   if (node->as<Concat>() && node->inputs.size() == 1) return proposal(input);
-  for (Value* same : {besideNeutral(node), besideTwin(node)})
-    if (same && same->type == output->type) return proposal(same);
+  for (Value* same : {besideNeutral(node), besideTwin(node)}) {
+    if (!same || same->type.dtype != output->type.dtype) continue;
+    if (same->type == output->type) return proposal(same);
+    Patch patch("broadcast by " + std::string(node->opName()), node, "gives its operand, expanded");
+    patch.replace(output, patch.add(Operator::of(Expand{output->type.shape}), {same}));
+    return patch;
+  }
   if (isOneElementReduce(node)) {
     if (input->type == output->type) return proposal(input);
     Patch patch("reduce one element", node, "a view");

@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "ops/expand.h"
+#include "ops/reshape.h"
 
 namespace carnot {
 
@@ -23,6 +25,8 @@ std::optional<double> scalarOf(const Value* value) {
 }
 
 std::optional<double> uniformOf(const Value* value) {
+  while (value && (producerAs<Expand>(value) || producerAs<Reshape>(value)))
+    value = value->producer->inputs[0];
   if (!value || !value->constant || isComplex(value->type.dtype)) return std::nullopt;
   const int64_t count = value->constant->count();
   if (count == 0 || count > kUniformElements) return std::nullopt;

@@ -11,7 +11,7 @@ namespace carnot {
 
 // The one element of a constant of any rank.
 std::optional<double> scalarOf(const Value* value);
-// The value that all elements of a constant share; looks at small ones only.
+// The value that all elements of a constant share, expanded or not; looks at small ones only.
 std::optional<double> uniformOf(const Value* value);
 bool isNear(double a, double b);  // within 1e-4 of the larger: literals are often cut short
 

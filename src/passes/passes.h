@@ -17,8 +17,10 @@ Proposal canonicalOperands(const Graph& graph, Node* node, const PassOptions& op
 Proposal expandBatchNorm(const Graph& graph, Node* node, const PassOptions& options);
 Proposal absorbMoves(const Graph& graph, Node* node, const PassOptions& options);
 Proposal dropExpand(const Graph& graph, Node* node, const PassOptions& options);
+Proposal indexArithmetic(const Graph& graph, Node* node, const PassOptions& options);
 Proposal mergeConstants(const Graph& graph, Node* node, const PassOptions& options);
 Proposal foldScale(const Graph& graph, Node* node, const PassOptions& options);
+Proposal mergeConvolutions(const Graph& graph, Node* node, const PassOptions& options);
 Proposal recognizeActivations(const Graph& graph, Node* node, const PassOptions& options);
 Proposal recognizeNorms(const Graph& graph, Node* node, const PassOptions& options);
 Proposal recognizeAttention(const Graph& graph, Node* node, const PassOptions& options);

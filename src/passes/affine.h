@@ -1,0 +1,23 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "ir/graph.h"
+
+namespace carnot {
+
+// An integer tensor whose elements follow from where they stand:
+// offset + sum over the axes of steps[axis] * index[axis].
+struct Affine {
+  Dim offset;
+  std::vector<Dim> steps;  // one an axis; 0 along an axis of one element
+};
+
+// Looks through Range, sums, products by numbers and views; nullopt for anything else.
+std::optional<Affine> affineOf(const Value* value);
+
+// The first `count` integers in row-major order: how many, when that is what the tensor holds.
+std::optional<Dim> countingUp(const Affine& affine, const Shape& shape);
+
+}  // namespace carnot
