@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -79,6 +80,8 @@ class Executable {
 // specialize, and all of the problem's (absent ones empty) for estimate.
 struct ConcreteShapes {
   std::vector<std::vector<int64_t>> inputs, outputs;
+  // Values of the symbols that attributes within the region may name.
+  std::map<std::string, int64_t> symbols = {};
 };
 
 // A kernel with its code and weights. Immutable after bind; specialize may be called from several

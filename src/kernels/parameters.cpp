@@ -239,12 +239,19 @@ size_t positionOf(std::span<const int> runtimeInputs, int input) {
 
 std::vector<Layout> plainLayouts(size_t count) { return std::vector<Layout>(count); }
 
+Region concreteRegion(const Problem& problem, const ConcreteShapes& shapes) {
+  std::map<std::string, Dim> bySymbol;
+  for (const auto& [name, value] : shapes.symbols) bySymbol.emplace(name, value);
+  return problem.region.substitute(bySymbol);
+}
+
 std::vector<TensorType> concreteTypes(const Problem& problem, std::span<const int> runtimeInputs,
                                       const ConcreteShapes& shapes) {
   if (shapes.inputs.size() != runtimeInputs.size() ||
       shapes.outputs.size() != problem.outputs.size())
     throwBadParameters("a step has another number of inputs or outputs than its kernel");
   Problem concrete = problem;
+  concrete.region = concreteRegion(problem, shapes);
   for (size_t i = 0; i < runtimeInputs.size(); ++i) {
     Shape& shape = concrete.inputs[static_cast<size_t>(runtimeInputs[i])].shape;
     Shape given = Shape::of(shapes.inputs[i]);

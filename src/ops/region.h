@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,6 +35,8 @@ struct Region {
   // The one step that is not pointwise; null when all are. Several: the first.
   const Step* anchor() const;
   bool allPointwise() const;
+  // With the symbols replaced in attributes that are shapes (Reshape's, Expand's).
+  Region substitute(const std::map<std::string, Dim>& bySymbol) const;
 
   uint64_t hash() const;
   friend bool operator==(const Region&, const Region&) = default;

@@ -196,6 +196,9 @@ class Planner {
 
   void specialize() {
     plan_.executables.resize(engine_.steps.size());
+    std::map<std::string, int64_t> symbols;
+    for (size_t i = 0; i < plan_.symbolValues.size(); ++i)
+      symbols.emplace(state_.symbolNames[i], plan_.symbolValues[i]);
     auto shapesOf = [&](const std::vector<int32_t>& tensors) {
       std::vector<std::vector<int64_t>> all;
       for (int32_t tensor : tensors) {
@@ -208,7 +211,7 @@ class Planner {
       const EngineStep& step = engine_.steps[i];
       try {
         plan_.executables[i] = state_.kernels[i][plan_.variants[i]]->specialize(
-            {shapesOf(step.inputs), shapesOf(step.outputs)});
+            {shapesOf(step.inputs), shapesOf(step.outputs), symbols});
       } catch (Error& error) {
         error.within("step " + step.name);
         throw;

@@ -37,6 +37,7 @@ ConcreteShapes shapesAt(const Problem& problem, const ShapePoint& point) {
     shapes.inputs.push_back(input.shape.evaluate(lookup));
   for (const TensorDesc& output : problem.outputs)
     shapes.outputs.push_back(output.shape.evaluate(lookup));
+  shapes.symbols = point;
   return shapes;
 }
 

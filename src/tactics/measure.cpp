@@ -106,6 +106,7 @@ double Timer::time(const Problem& problem, const Candidate& candidate, const Con
 
   ConcreteShapes runtimeShapes;
   runtimeShapes.outputs = shapes.outputs;
+  runtimeShapes.symbols = shapes.symbols;
   std::vector<Tensor> held;
   std::vector<const void*> inputs;
   std::vector<void*> outputs;
