@@ -73,8 +73,11 @@ class Engine {
   int inputIndex(std::string_view name) const;
   int outputIndex(std::string_view name) const;
   EngineInfo info() const;
-  // Dims of every input at the first profile's optimum: what benchmarks use.
-  std::map<std::string, std::vector<int64_t>> typicalShapes() const;
+  // Dims of every input: as given, else following the symbols of those given, else at the first
+  // profile's optimum. What benchmarks use. Throws Error (InvalidArgument) for a name or rank that
+  // is no input's.
+  std::map<std::string, std::vector<int64_t>> typicalShapes(
+      const std::map<std::string, std::vector<int64_t>>& given = {}) const;
 
   // What the builder considered for each layer and why it chose, as JSON: "device", "points"
   // (symbol values tuned at) and "steps", each with "name", "operators", "origins" (ONNX nodes),

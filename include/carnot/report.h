@@ -28,7 +28,7 @@ struct Percentile {
 
 struct BenchOptions {
   // Dims by input; those missing are taken from Engine::typicalShapes.
-  std::map<std::string, std::vector<int64_t>> shapes;
+  std::map<std::string, std::vector<int64_t>> shapes = {};
   double warmUpSeconds = 0.2;
   int iterations = 10;   // at least
   double seconds = 3;    // at least

@@ -138,6 +138,12 @@ std::optional<int64_t> DimProgram::constant() const {
   return std::nullopt;
 }
 
+std::optional<int32_t> DimProgram::symbol() const {
+  if (code.size() == 2 && static_cast<DimOp>(code[0]) == DimOp::Symbol)
+    return static_cast<int32_t>(code[1]);
+  return std::nullopt;
+}
+
 Dim DimProgram::toDim(std::span<const std::string> symbols) const {
   std::vector<Dim> stack;
   for (size_t i = 0; i < code.size(); i += 2) {

@@ -27,6 +27,7 @@ struct DimProgram {
   // 0.
   int64_t evaluate(std::span<const int64_t> symbolValues) const;
   std::optional<int64_t> constant() const;                // the value when it is one number
+  std::optional<int32_t> symbol() const;                  // the symbol when it is exactly one
   Dim toDim(std::span<const std::string> symbols) const;  // after validate; for messages
   friend bool operator==(const DimProgram&, const DimProgram&) = default;
 };

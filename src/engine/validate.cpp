@@ -188,10 +188,8 @@ class Validator {
       if (symbol.input < 0 || static_cast<size_t>(symbol.input) >= engine_.inputs.size())
         refuse(fmt::format("symbol {} of an input beyond the last", symbol.name), "an input");
       const EngineTensor& input = engine_.tensors[engine_.inputs[symbol.input]];
-      const std::vector<int64_t> itself = {static_cast<int64_t>(DimOp::Symbol),
-                                           static_cast<int64_t>(i)};
       if (!(symbol.axis >= 0 && static_cast<size_t>(symbol.axis) < input.dims.size() &&
-            input.dims[symbol.axis].code == itself))
+            input.dims[symbol.axis].symbol() == static_cast<int32_t>(i)))
         refuse(fmt::format("symbol {} read off another dimension", symbol.name),
                "an input's dimension that is the symbol");
     }

@@ -58,7 +58,8 @@ std::vector<TensorType> inferRegion(const Region& region,
 void referenceRegion(const Region& region, const ReferenceContext& context);
 
 // flops of all steps; bytes of what enters and leaves the region.
-Cost costRegion(const Region& region, std::span<const TensorType> inputs);
+Cost costRegion(const Region& region, std::span<const TensorType> inputs,
+                std::span<const Tensor* const> constants = {});
 
 // The region's pointwise tail behind one tensor as straight-line code: Input 0 is `from`; the
 // others are operands[i - 1], local tensors outside the tail. Covers every step that depends on

@@ -197,8 +197,9 @@ std::vector<Tensor> evaluateOperator(const Operator& op, std::span<const Tensor>
   return results;
 }
 
-Cost costRegion(const Region& region, std::span<const TensorType> inputs) {
-  std::vector<TensorType> types = inferRegion(region, inputs);
+Cost costRegion(const Region& region, std::span<const TensorType> inputs,
+                std::span<const Tensor* const> constants) {
+  std::vector<TensorType> types = inferRegion(region, inputs, constants);
   auto bytes = [&](int tensor) {
     return static_cast<double>(
         dtypeBytes(types[tensor].dtype, elementCount(types[tensor].shape.concrete())));

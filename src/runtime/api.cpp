@@ -1,6 +1,5 @@
 #include "runtime/api.h"
 
-#include <carnot/runtime.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -109,25 +108,33 @@ EngineInfo Engine::info() const {
   return info;
 }
 
-std::map<std::string, std::vector<int64_t>> Engine::typicalShapes() const {
+std::map<std::string, std::vector<int64_t>> Engine::typicalShapes(
+    const std::map<std::string, std::vector<int64_t>>& given) const {
   const EngineData& data = state_->loaded->engine();
   std::vector<int64_t> values(data.symbols.size(), 1);
   if (!data.profiles.empty())
     for (size_t i = 0; i < values.size(); ++i) values[i] = data.profiles[0].symbols[i].opt;
-  std::map<std::string, std::vector<int64_t>> shapes;
+  for (const auto& [name, dims] : given) {
+    size_t index = static_cast<size_t>(inputIndex(name));
+    const EngineTensor& tensor = data.tensors[data.inputs[index]];
+    if (dims.size() != tensor.dims.size())
+      throw Error(ErrorCode::InvalidArgument,
+                  fmt::format("shape [{}] for input {}", fmt::join(dims, ", "), name),
+                  state_->inputs[index].toString());
+    for (size_t axis = 0; axis < dims.size(); ++axis)
+      if (std::optional<int32_t> symbol = tensor.dims[axis].symbol()) values[*symbol] = dims[axis];
+  }
+  std::map<std::string, std::vector<int64_t>> shapes = given;
   for (int32_t index : data.inputs) {
-    std::vector<int64_t>& dims = shapes[data.tensors[index].name];
-    for (const DimProgram& dim : data.tensors[index].dims) dims.push_back(dim.evaluate(values));
+    const EngineTensor& tensor = data.tensors[index];
+    auto [entry, fresh] = shapes.try_emplace(tensor.name);
+    if (!fresh) continue;
+    for (const DimProgram& dim : tensor.dims) entry->second.push_back(dim.evaluate(values));
   }
   return shapes;
 }
 
 std::string Engine::explain() const { return state_->loaded->engine().meta.explanation; }
-
-struct Context::State {
-  Engine engine;
-  std::unique_ptr<ExecutionContext> context;
-};
 
 Context Engine::createContext() const {
   auto state = std::make_unique<Context::State>();
@@ -165,9 +172,7 @@ void Context::setInput(int input, const void* data) {
 void Context::setInput(std::string_view input, const void* data) {
   setInput(state_->engine.inputIndex(input), data);
 }
-void Context::setOutput(int output, void* data) {
-  state_->context->setOutputAddress(output, data);
-}
+void Context::setOutput(int output, void* data) { state_->context->setOutputAddress(output, data); }
 void Context::setOutput(std::string_view output, void* data) {
   setOutput(state_->engine.outputIndex(output), data);
 }
@@ -180,8 +185,8 @@ void Context::runWatched(const std::function<void(const LayerOutput&)>& watcher)
   context.runWatched([&](int step, int tensor, const TensorView& view) {
     const EngineTensor& declared = data.tensors[tensor];
     std::string layout = layoutName(declared.layout);
-    watcher({data.steps[step].name, declared.name, layout, view.dtype,
-             context.tensorShape(tensor), view.dims, view.data});
+    watcher({data.steps[step].name, declared.name, layout, view.dtype, context.tensorShape(tensor),
+             view.dims, view.data});
   });
 }
 
@@ -190,7 +195,5 @@ Context::Memory Context::memory() {
   ExecutionContext::Memory memory = state_->context->memory();
   return {memory.arenaBytes, memory.lowerBoundBytes};
 }
-
-ExecutionContext& executionOf(Context& context) { return *context.state().context; }
 
 }  // namespace carnot

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <carnot/engine.h>
+#include <carnot/runtime.h>
 
 #include <memory>
 
@@ -12,6 +12,12 @@ namespace carnot {
 struct Engine::State {
   std::shared_ptr<LoadedEngine> loaded;
   std::vector<TensorInfo> inputs, outputs;
+};
+
+// What the API's Context holds.
+struct Context::State {
+  Engine engine;
+  std::unique_ptr<ExecutionContext> context;
 };
 
 // The API's handle to engine data, its kernels bound. Throws what LoadedEngine::create throws.

@@ -140,6 +140,10 @@ class Context final : public ExecutionContext {
 
   Memory memory() override { return {prepared().arenaBytes, prepared().lowerBoundBytes}; }
 
+  StepCost stepCost(int step) override {
+    return costOfStep(state_, prepared(), static_cast<size_t>(step));
+  }
+
   std::span<const int> chosenVariants() override { return prepared().variants; }
 
  private:

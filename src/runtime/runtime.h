@@ -48,6 +48,12 @@ struct StepTime {
   double milliseconds = 0;
 };
 
+// What a step must do at the shapes set, however its kernel does it.
+struct StepCost {
+  double flops = 0;  // a multiply-add counts two
+  double bytes = 0;  // that enter or leave the step, each once
+};
+
 // One inference at a time; several contexts run at once. Shapes are set, then addresses, then run.
 class ExecutionContext {
  public:
@@ -81,6 +87,7 @@ class ExecutionContext {
     int64_t lowerBoundBytes = 0;  // the most bytes that live at once
   };
   virtual Memory memory() = 0;
+  virtual StepCost stepCost(int step) = 0;
   // Which variant each step uses at the shapes set.
   virtual std::span<const int> chosenVariants() = 0;
 };

@@ -36,6 +36,8 @@ struct ShapePlan {
 std::shared_ptr<const ShapePlan> makeShapePlan(const LoadedEngine::State& state,
                                                std::span<const int64_t> inputDims);
 
+StepCost costOfStep(const LoadedEngine::State& state, const ShapePlan& plan, size_t step);
+
 // "[batch, 3, height]" of a tensor's declared dims.
 std::string declaredShape(const EngineTensor& tensor, std::span<const std::string> symbolNames);
 std::string shapeText(std::span<const int64_t> dims);  // "[2, 3, 224]"

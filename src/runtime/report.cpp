@@ -1,0 +1,173 @@
+#include <carnot/report.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numeric>
+#include <random>
+
+#include "base/error.h"
+#include "base/threads.h"
+#include "devices/rates.h"
+#include "ops/region.h"
+#include "runtime/api.h"
+
+namespace carnot {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double millisecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+// Of sorted values, by linear interpolation between ranks.
+double percentileOf(const std::vector<double>& sorted, double percent) {
+  double rank = percent / 100 * static_cast<double>(sorted.size() - 1);
+  size_t below = static_cast<size_t>(rank);
+  size_t above = std::min(below + 1, sorted.size() - 1);
+  double part = rank - static_cast<double>(below);
+  return sorted[below] + part * (sorted[above] - sorted[below]);
+}
+
+void fillInput(const TensorView& view, std::mt19937& random) {
+  int64_t count = view.count();
+  bool real = isFloat(view.dtype) || isComplex(view.dtype);
+  for (int64_t i = 0; i < count; ++i) {
+    if (real)
+      view.storeDouble(i, static_cast<double>(random() >> 8) * 0x1p-23 - 1);
+    else
+      view.storeInt(i, 1);
+  }
+}
+
+// A context on memory of its own.
+class Bench {
+ public:
+  Bench(const Engine& engine, const BenchOptions& options, BenchReport& report)
+      : context_(engine.createContext()), report_(report) {
+    report.inputShapes = engine.typicalShapes(options.shapes);
+    for (const auto& [name, dims] : report.inputShapes) context_.setInputShape(name, dims);
+    std::mt19937 random(1);
+    for (size_t i = 0; i < engine.inputs().size(); ++i) {
+      const TensorInfo& info = engine.inputs()[i];
+      tensors_.emplace_back(info.dtype, report.inputShapes[info.name]);
+      fillInput(tensors_.back().view(), random);
+      context_.setInput(static_cast<int>(i), tensors_.back().data());
+    }
+    for (size_t i = 0; i < engine.outputs().size(); ++i) {
+      const TensorInfo& info = engine.outputs()[i];
+      auto dims = context_.outputShape(static_cast<int>(i));
+      std::vector<int64_t>& shape = report.outputShapes[info.name] = {dims.begin(), dims.end()};
+      tensors_.emplace_back(info.dtype, shape);
+      context_.setOutput(static_cast<int>(i), tensors_.back().as<void>());
+    }
+  }
+
+  void measure(const BenchOptions& options) {
+    Clock::time_point start = Clock::now();
+    do {
+      context_.run();
+    } while (millisecondsSince(start) < options.warmUpSeconds * 1000);
+    std::vector<double> times;
+    start = Clock::now();
+    while (static_cast<int>(times.size()) < std::max(options.iterations, 1) ||
+           millisecondsSince(start) < options.seconds * 1000) {
+      Clock::time_point begin = Clock::now();
+      context_.run();
+      times.push_back(millisecondsSince(begin));
+    }
+    double all = millisecondsSince(start);
+    report_.iterations = static_cast<int>(times.size());
+    report_.throughput = static_cast<double>(times.size()) / all * 1000;
+    report_.mean = std::accumulate(times.begin(), times.end(), 0.0) / times.size();
+    std::ranges::sort(times);
+    report_.minimum = times.front();
+    report_.maximum = times.back();
+    report_.median = percentileOf(times, 50);
+    for (double percent : options.percentiles)
+      report_.percentiles.push_back({percent, percentileOf(times, percent)});
+    report_.memory = context_.memory();
+  }
+
+  Context& context() { return context_; }
+
+ private:
+  Context context_;
+  BenchReport& report_;
+  std::vector<Tensor> tensors_;
+};
+
+void checkOptions(const BenchOptions& options) {
+  for (double percent : options.percentiles)
+    if (!(percent >= 0 && percent <= 100))
+      throw Error(ErrorCode::InvalidArgument, fmt::format("percentile {}", percent), "0 to 100");
+}
+
+void markBounds(std::vector<LayerReport>& layers, const MachineRates& rates) {
+  for (LayerReport& layer : layers)
+    layer.computeBound = layer.intensity > rates.flops / rates.bytes;
+}
+
+MachineRates ratesFor(const Engine& engine) {
+  return measureRates(*ThreadPool::shared(engine.state().loaded->threads()), hostIsa());
+}
+
+std::vector<LayerReport> timeLayers(Context& context, int runs) {
+  const EngineData& data = context.engine().state().loaded->engine();
+  ExecutionContext& execution = *context.state().context;
+  std::vector<std::vector<double>> times(data.steps.size());
+  std::vector<StepTime> run;
+  for (int i = 0; i < std::max(runs, 1); ++i) {
+    execution.runProfiled(run);
+    for (const StepTime& step : run) times[step.step].push_back(step.milliseconds);
+  }
+  std::span<const int> variants = execution.chosenVariants();
+  std::vector<LayerReport> layers;
+  double sum = 0;
+  for (size_t i = 0; i < data.steps.size(); ++i) {
+    const EngineStep& step = data.steps[i];
+    LayerReport& layer = layers.emplace_back();
+    layer.name = step.name;
+    layer.operators = step.region.empty() ? "" : Region::parse(step.region).label();
+    layer.kernel = step.variants[variants[i]].kernel;
+    layer.origins = step.origins;
+    std::ranges::sort(times[i]);
+    layer.milliseconds = percentileOf(times[i], 50);
+    StepCost cost = execution.stepCost(static_cast<int>(i));
+    layer.flops = cost.flops;
+    layer.bytes = cost.bytes;
+    layer.intensity = cost.bytes > 0 ? cost.flops / cost.bytes : 0;
+    sum += layer.milliseconds;
+  }
+  for (LayerReport& layer : layers) layer.share = sum > 0 ? layer.milliseconds / sum : 0;
+  return layers;
+}
+
+}  // namespace
+
+std::vector<LayerReport> profileLayers(Context& context, int runs) {
+  std::vector<LayerReport> layers = timeLayers(context, runs);
+  markBounds(layers, ratesFor(context.engine()));
+  return layers;
+}
+
+BenchReport bench(const Engine& engine, const BenchOptions& options) {
+  checkOptions(options);
+  BenchReport report;
+  EngineInfo info = engine.info();
+  report.threads = info.threads;
+  report.weightBytes = info.weightBytes;
+  Bench bench(engine, options, report);
+  bench.measure(options);
+  if (options.profileRuns > 0) {
+    MachineRates rates = ratesFor(engine);
+    report.peakFlops = rates.flops;
+    report.peakBytes = rates.bytes;
+    report.layers = timeLayers(bench.context(), options.profileRuns);
+    markBounds(report.layers, rates);
+  }
+  return report;
+}
+
+}  // namespace carnot
