@@ -25,6 +25,7 @@ class Generator : public TileGenerator {
   const Reg64 a = rsi, bStride = rbp;
   const Reg64 b = rdx, tap = rcx, tapA = rax, tapCount = r9, count = r10;
 
+  bool maskedB() const { return !spec_.packedB && spec_.tile.maskLast; }
   void multiplyTaps(size_t countField, int k);
   void multiplyTap(int k);
   void multiplyStep(int step, int bOffset);
@@ -41,6 +42,7 @@ std::shared_ptr<const MachineCode> Generator::generate() {
         if (!spec_.packedB) mov(bStride, ARGUMENT(bRowStride));
       },
       [&] {
+        if (maskedB() && !avx512()) tailMask();
         mov(b, ARGUMENT(b));
         mov(tap, ARGUMENT(tapOffsets));
         multiplyTaps(offsetof(BrgemmArguments, taps), spec_.k);
@@ -118,19 +120,29 @@ void Generator::multiplyStep(int step, int bOffset) {
     return static_cast<int>(row * spec_.aRowStride + step * spec_.aKStride);
   };
   const int free = sums();
-  if (vectors == 1 && avx512()) {
-    vmovups(wide(free), ptr[b + bOffset]);
+  const int available = vectorRegisters() - free - (maskedB() && !avx512() ? 1 : 0);
+  // The last vector of B is read from memory by every row when registers run out.
+  const bool fromMemory = vectors + 1 > available;
+  const bool embedded = vectors == 1 && avx512();  // A's element as a broadcast operand
+  const int loaded = vectors - (fromMemory && !embedded ? 1 : 0);
+  for (int v = 0; v < loaded; ++v) {
+    const Xbyak::Address from = ptr[b + bOffset + v * vectorBytes()];
+    const Xmm to = wide(free + v);
+    if (!maskedB() || v + 1 < vectors)
+      vmovups(to, from);
+    else if (avx512())
+      vmovups(to | k1 | T_z, from);
+    else
+      vmaskmovps(to, wide(vectorRegisters() - 1), from);
+  }
+  if (embedded) {
     for (int row = 0; row < rows; ++row)
       vfmadd231ps(sum(row, 0), wide(free), ptr_b[tapA + aAt(row)]);
     return;
   }
-  // The last vector of B is read from memory by every row when registers run out.
-  const bool fromMemory = sums() + vectors + 1 > vectorRegisters();
-  const int loaded = vectors - (fromMemory ? 1 : 0);
-  for (int v = 0; v < loaded; ++v) vmovups(wide(free + v), ptr[b + bOffset + v * vectorBytes()]);
-  const int broadcasts = std::min(2, vectorRegisters() - sums() - loaded);
+  const int broadcasts = std::min(2, available - loaded);
   for (int row = 0; row < rows; ++row) {
-    Xmm value = wide(free + loaded + row % broadcasts);
+    const Xmm value = wide(free + loaded + row % broadcasts);
     vbroadcastss(value, ptr[tapA + aAt(row)]);
     for (int v = 0; v < loaded; ++v) vfmadd231ps(sum(row, v), value, wide(free + v));
     if (fromMemory) vfmadd231ps(sum(row, loaded), value, ptr[b + bOffset + loaded * vectorBytes()]);
@@ -139,17 +151,18 @@ void Generator::multiplyStep(int step, int bOffset) {
 
 }  // namespace
 
-int BrgemmSpec::maxRows(int lanes, int vectors) {
+int BrgemmSpec::maxRows(int lanes, int vectors, bool packedB) {
   const int registers = lanes == 16 ? 32 : 16;
-  if (vectors == 1) return registers - (lanes == 16 ? 1 : 2);
-  // A register for a broadcast and one for each vector of B but the last, which memory may give.
-  return (registers - vectors) / vectors;
+  if (vectors == 1) return registers - (lanes == 16 ? 1 : packedB ? 2 : 3);
+  // A register for a broadcast and one for each vector of B; memory may give the last of a packed
+  // B. AVX2 keeps a mask.
+  return (registers - vectors - (packedB ? 0 : lanes == 16 ? 1 : 2)) / vectors;
 }
 
 Brgemm::Brgemm(const BrgemmSpec& spec) {
   ensure(spec.k >= 0 && spec.tailK >= 0 &&
-             spec.tile.rows <=
-                 BrgemmSpec::maxRows(spec.isa.has(Isa::Avx512) ? 16 : 8, spec.tile.vectors),
+             spec.tile.rows <= BrgemmSpec::maxRows(spec.isa.has(Isa::Avx512) ? 16 : 8,
+                                                   spec.tile.vectors, spec.packedB),
          "a tile fits in the vector registers");
   code_ = Generator(spec).generate();
   function_ = code_->entry<void (*)(const BrgemmArguments*)>();

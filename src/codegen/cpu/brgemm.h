@@ -19,12 +19,12 @@ struct BrgemmSpec {
   int k = 0;      // products of a tap; 0: BrgemmArguments::k
   int tailK = 0;  // products of each of BrgemmArguments::tailTaps taps that follow; 0: none follow
   int64_t aRowStride = 0, aKStride = sizeof(float);  // bytes
-  // B's rows follow each other without gaps, tap after tap; else they lie bRowStride apart, and
-  // there is one tap.
+  // B's rows follow each other without gaps, tap after tap, in whole vectors. Else they lie
+  // bRowStride apart, there is one tap, and with tile.maskLast the last vector has tailLanes lanes.
   bool packedB = true;
 
   // The most rows that leave registers enough for `vectors`.
-  static int maxRows(int lanes, int vectors);
+  static int maxRows(int lanes, int vectors, bool packedB = true);
   friend bool operator==(const BrgemmSpec&, const BrgemmSpec&) = default;
 };
 

@@ -81,7 +81,6 @@ void TileGenerator::forEachPlace(const std::function<void(int row, int v)>& body
   }
 }
 
-// AVX2's mask of the last vector; AVX-512 has it in k1.
 Xmm TileGenerator::tailMask() {
   Xmm mask = wide(vectorRegisters() - 1);
   if (avx512() || !tile_.maskLast) return mask;

@@ -25,6 +25,10 @@ class TileGenerator : public Assembler {
   Xbyak::Xmm sum(int row, int v) const { return wide(row * tile_.vectors + v); }
   int sums() const { return tile_.rows * tile_.vectors; }
 
+  // Loads AVX2's mask of the last vector into the last register and gives it; AVX-512 has it in k1.
+  // Overwrites rax and rcx.
+  Xbyak::Xmm tailMask();
+
   // Free to the body in each tile: rax, rcx, rdx, r9, r10, r11, r14. Free to the whole function:
   // rsi, rbp.
   const Xbyak::Reg64 args = rdi;
@@ -34,7 +38,6 @@ class TileGenerator : public Assembler {
   const Xbyak::Reg64 tailLanes = r9, pointers = r10, place = r11, scratch = r14;
 
   bool masked(int v) const { return tile_.maskLast && v + 1 == tile_.vectors; }
-  Xbyak::Xmm tailMask();
   void forEachPlace(const std::function<void(int row, int v)>& body);
   void initializeSums();
   void storeSums();

@@ -6,6 +6,7 @@
 
 #include "base/threads.h"
 #include "kernels/cpu/anchored.h"
+#include "kernels/cpu/pack_panels.h"
 #include "kernels/cpu/tile_kernels.h"
 #include "kernels/cpu/tile_pointers.h"
 #include "ops/mat_mul.h"
@@ -107,14 +108,8 @@ void pack(const Panels& panels, const float* b, bool transposed, float* out) {
   for (int64_t panel = 0; panel < panels.count(); ++panel) {
     const int64_t first = panel * panels.width();
     const int64_t width = int64_t{panels.vectorsOf(panel)} * panels.lanes;
-    const int64_t present = std::min(width, panels.n - first);
-    float* to = out + panels.offset(panel);
-    for (int64_t k = 0; k < panels.k; ++k, to += width) {
-      for (int64_t column = 0; column < present; ++column)
-        to[column] =
-            transposed ? b[(first + column) * panels.k + k] : b[k * panels.n + first + column];
-      std::fill(to + present, to + width, 0.0f);
-    }
+    packPanel(b + first * (transposed ? panels.k : 1), transposed ? panels.k : panels.n, transposed,
+              panels.k, std::min(width, panels.n - first), width, out + panels.offset(panel));
   }
 }
 
@@ -224,14 +219,6 @@ class BoundMatMul : public BoundKernel {
   std::vector<size_t> operandPositions_;
   BrgemmKernels kernels_;
 };
-
-// How many of `rows` rows, `stride` bytes apart, fall into one set of a first cache of 4 KiB ways.
-int rowsOfOneSet(int64_t stride, int rows) {
-  std::vector<int> sets(64, 0);
-  int most = 0;
-  for (int row = 0; row < rows; ++row) most = std::max(most, ++sets[row * stride / 64 % 64]);
-  return most;
-}
 
 MatMulExecutable::MatMulExecutable(const BoundMatMul& owner, int64_t m) : owner_(owner), m_(m) {
   const Panels& panels = owner.panels_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -55,6 +56,13 @@ struct Range {
 };
 inline Range partOf(int64_t count, int64_t part, int64_t parts) {
   return {count * part / parts, count * (part + 1) / parts};
+}
+
+// How many of `rows` rows, `stride` bytes apart, start in one set of a first cache of 4 KiB ways.
+inline int rowsOfOneSet(int64_t stride, int rows) {
+  int sets[64] = {}, most = 0;
+  for (int row = 0; row < rows; ++row) most = std::max(most, ++sets[row * stride / 64 % 64]);
+  return most;
 }
 
 }  // namespace carnot
