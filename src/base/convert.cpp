@@ -90,7 +90,8 @@ uint32_t nearestCode(Magnitude value, const Format& format) {
 }
 
 uint32_t nanCode(const Format& format, bool negative) {
-  if (format.nan == 0) return format.maxFinite;
+  if (format.nan == 0)
+    return format.sign;  // -0, where there is no NaN: as onnx's own cases have it
   return format.nan | (negative ? format.sign : 0);
 }
 

@@ -6,6 +6,7 @@
 #include "ops/onnx_broadcast.h"
 #include "ops/onnx_mappings.h"
 #include "ops/onnx_node.h"
+#include "ops/onnx_swish.h"
 #include "ops/pointwise_activation.h"
 #include "ops/pointwise_binary.h"
 #include "ops/pointwise_unary.h"
@@ -26,7 +27,9 @@ void importIdentity(OnnxNode& node) { node.setOutput(0, node.requireInput(0)); }
 // At inference Dropout passes its input on; its mask keeps everything.
 void importDropout(OnnxNode& node) {
   Ref x = node.requireInput(0);
-  if (node.hasInput(2) && node.requireConstantScalar(2) != 0)
+  bool training = node.hasInput(2) && node.requireConstantScalar(2) != 0;
+  // A ratio of 0 drops nothing in training either.
+  if (training && (!node.hasInput(1) || node.requireConstantScalar(1) != 0))
     node.unsupported("training_mode is true", "a model exported for inference");
   node.setOutput(0, x);
   if (!node.outputUsed(1)) return;
@@ -137,6 +140,12 @@ void importShrink(OnnxNode& node) {
   node.setOutput(0, node.emit(Operator::of(Where{}), {below, up, rest}));
 }
 
+// a sigmoid(alpha a) b.
+void importSwiGlu(OnnxNode& node) {
+  Ref gate = emitSwish(node, node.requireInput(0), node.attributeFloat("alpha", 1));
+  node.setOutput(0, node.emit(Operator::of(Mul{}), {gate, node.requireInput(1)}));
+}
+
 // --- onnxruntime's own activations, which its optimizer writes into models
 
 template <bool Tanh>
@@ -148,10 +157,8 @@ void importBiasGelu(OnnxNode& node) {
 }
 
 void importQuickGelu(OnnxNode& node) {
-  Ref x = node.requireInput(0);
-  Ref alpha = node.scalar(node.dtypeOf(x), node.attributeFloat("alpha", 1.702));
-  Ref gate = node.emit(Operator::of(Sigmoid{}), {node.emit(Operator::of(Mul{}), {x, alpha})});
-  node.setOutput(0, node.emit(Operator::of(Mul{}), {x, gate}));
+  double alpha = node.attributeFloat("alpha", 1.702);
+  node.setOutput(0, emitSwish(node, node.requireInput(0), alpha));
 }
 
 }  // namespace
@@ -169,6 +176,7 @@ std::span<const OnnxMapping> onnxAliases() {
       {"", "Clip", 1, 10, importClipByAttributes},
       {"", "Clip", 11, 0, importClipByInputs},
       {"", "Shrink", 9, 0, importShrink},
+      {"", "SwiGLU", 28, 0, importSwiGlu},
       {"com.microsoft", "Gelu", 1, 0, importBiasGelu<false>},
       {"com.microsoft", "BiasGelu", 1, 0, importBiasGelu<false>},
       {"com.microsoft", "FastGelu", 1, 0, importBiasGelu<true>},

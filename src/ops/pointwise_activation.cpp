@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "ops/define.h"
 #include "ops/onnx_node.h"
+#include "ops/onnx_swish.h"
 #include "ops/pointwise_binary.h"
 #include "ops/pointwise_unary.h"
 #include "ops/reshape.h"
@@ -104,6 +105,13 @@ static ScalarValue expression(const Mish&, ScalarBuilder& builder, Inputs in) {
   return in[0] * builder.unary(ScalarOp::Tanh, softplus(builder, in[0]));
 }
 
+OnnxNode::Ref emitSwish(OnnxNode& node, OnnxNode::Ref x, double alpha) {
+  if (alpha == 1) return node.emit(Operator::of(Silu{}), {x});
+  auto scaled = node.emit(Operator::of(Mul{}), {x, node.scalar(node.dtypeOf(x), alpha)});
+  auto gate = node.emit(Operator::of(Sigmoid{}), {scaled});
+  return node.emit(Operator::of(Mul{}), {x, gate});
+}
+
 namespace {
 
 using Ref = OnnxNode::Ref;
@@ -132,12 +140,7 @@ std::vector<OnnxMapping> seluMappings() {
 }
 
 void importSwish(OnnxNode& node) {
-  Ref x = node.requireInput(0);
-  double alpha = node.attributeFloat("alpha", 1);
-  if (alpha == 1) return node.setOutput(0, node.emit(Operator::of(Silu{}), {x}));
-  Ref scaled = node.emit(Operator::of(Mul{}), {x, node.scalar(node.dtypeOf(x), alpha)});
-  Ref gate = node.emit(Operator::of(Sigmoid{}), {scaled});
-  node.setOutput(0, node.emit(Operator::of(Mul{}), {x, gate}));
+  node.setOutput(0, emitSwish(node, node.requireInput(0), node.attributeFloat("alpha", 1)));
 }
 
 }  // namespace
