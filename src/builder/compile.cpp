@@ -23,6 +23,7 @@ constexpr std::string_view kPhases[] = {"import",    "infer", "normalize",  "sim
 struct State {
   Graph graph;
   const CompileOptions& options;
+  int64_t patchesLeft;  // as PassOptions::patchLimit
   std::vector<EngineSymbol> symbols;
   std::vector<EngineProfile> profiles;
   TacticOptions tacticOptions;
@@ -38,7 +39,9 @@ void rewrite(State& state, Phase phase) {
     if (state.options.onGraph && report.patches > 0)
       state.options.onGraph(fmt::format("{}/{}", phaseName(phase), report.name), graph);
   };
-  runPasses(state.graph, phase, options);
+  options.patchLimit = state.patchesLeft;
+  const int64_t applied = runPasses(state.graph, phase, options);
+  if (state.patchesLeft >= 0) state.patchesLeft -= applied;
 }
 
 void gather(State& state) {
@@ -103,7 +106,7 @@ std::optional<EngineData> compile(Graph graph, const CompileOptions& options) {
     throw Error(ErrorCode::InvalidArgument, fmt::format("a phase named {}", stop),
                 fmt::format("one of {}", fmt::join(names, ", ")));
   }
-  State state{std::move(graph), options, {}, {}, {}, {}, {}, {}};
+  State state{std::move(graph), options, options.passes.patchLimit, {}, {}, {}, {}, {}, {}};
   if (options.onGraph) options.onGraph("import", state.graph);
   if (stop == "import") return std::nullopt;
   size_t done = 0;

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "base/error.h"
+#include "base/hash.h"
 
 namespace carnot {
 
@@ -144,10 +145,10 @@ class Line {
   int number_;
 };
 
-Tensor parseElements(Line& line, const TensorType& type) {
+Tensor parseElements(Line& line, const std::string& name, const TensorType& type) {
   Tensor tensor(type.dtype, type.shape.concrete());
   if (line.accept("...")) {
-    std::mt19937 random(static_cast<unsigned>(tensor.count()));
+    std::mt19937 random(static_cast<unsigned>(hash64(name)));
     for (int64_t i = 0; i < tensor.count(); ++i)
       tensor.view().storeDouble(i, static_cast<double>(random() % 2048) / 1024.0 - 1.0);
     return tensor;
@@ -189,7 +190,7 @@ class Parser {
       TensorType type = line.type();
       line.expect("=");
       line.skipSpace();
-      define(line, name, graph.addConstant(name, parseElements(line, type)));
+      define(line, name, graph.addConstant(name, parseElements(line, name, type)));
     } else if (line.accept("output")) {
       graph.outputs.push_back(use(line, line.name()));
     } else {

@@ -19,8 +19,9 @@ namespace carnot {
 // Constants of more than 16 elements print as `...`; layouts other than plain follow the type as @.
 std::string printGraph(const Graph& graph);
 
-// Reads what printGraph writes; `...` becomes a seeded random tensor in [-1, 1). Types of nodes are
-// inferred and must agree with those written. Throws Error (InvalidArgument) with the line.
+// Reads what printGraph writes; `...` becomes a random tensor in [-1, 1), seeded by its name. Types
+// of nodes are inferred and must agree with those written. Throws Error (InvalidArgument) with the
+// line.
 Graph parseGraph(std::string_view text);
 
 }  // namespace carnot

@@ -21,17 +21,18 @@ class Runner {
  public:
   Runner(Graph& graph, const PassOptions& options) : graph_(graph), options_(options) {}
 
-  int64_t patches() const { return patches_; }
+  // Those that the limit counts.
+  int64_t counted() const { return counted_; }
 
   // Gives the number of patches.
   int64_t run(const Pass& pass) {
-    const int64_t before = patches_;
+    patches_ = 0;
     const auto start = std::chrono::steady_clock::now();
     try {
       const int64_t limit = kMaxPatchesPerNode * (static_cast<int64_t>(graph_.nodes().size()) + 10);
       while (round(pass))
-        if (patches_ - before > limit) throwInternal("the pass does not come to rest");
-      if (patches_ != before) {
+        if (patches_ > limit) throwInternal("the pass does not come to rest");
+      if (patches_ > 0) {
         graph_.eraseUnusedValues();
         verify(graph_);
       }
@@ -41,28 +42,31 @@ class Runner {
     }
     const std::chrono::duration<double, std::milli> spent =
         std::chrono::steady_clock::now() - start;
-    PassReport report{pass.name, static_cast<int>(patches_ - before), spent.count()};
+    PassReport report{pass.name, static_cast<int>(patches_), spent.count()};
     options_.log.verbose(fmt::format("pass {}: {} patches in {:.1f} ms, {} nodes", report.name,
                                      report.patches, report.milliseconds, graph_.nodes().size()));
     if (options_.afterPass) options_.afterPass(report, graph_);
-    return patches_ - before;
+    return patches_;
   }
 
  private:
-  bool limited() const { return options_.patchLimit >= 0 && patches_ >= options_.patchLimit; }
+  bool limited(const Pass& pass) const {
+    return !pass.required && options_.patchLimit >= 0 && counted_ >= options_.patchLimit;
+  }
 
   // Tries the rule at every node once; false when nothing changed.
   bool round(const Pass& pass) {
     bool changed = false;
     std::unordered_set<const Node*> erased;
     for (Node* node : graph_.nodeList()) {
-      if (limited()) return false;
+      if (limited(pass)) return false;
       if (erased.contains(node)) continue;
       std::optional<Patch> patch = pass.rule(graph_, node, options_);
       if (!patch || !patch->applicable(graph_)) continue;
       ++patches_;
+      counted_ += !pass.required;
       if (options_.log.enabled(Severity::Verbose))
-        options_.log.verbose(fmt::format("patch {}: {} at {}{}{}", patches_, patch->label(),
+        options_.log.verbose(fmt::format("patch {}: {} at {}{}{}", counted_, patch->label(),
                                          node->name, patch->reason().empty() ? "" : ": ",
                                          patch->reason()));
       std::vector<const Node*> gone = patch->apply(graph_);
@@ -74,7 +78,8 @@ class Runner {
 
   Graph& graph_;
   const PassOptions& options_;
-  int64_t patches_ = 0;
+  int64_t patches_ = 0;  // of the pass that runs
+  int64_t counted_ = 0;  // of all passes
 };
 
 void checkSkips(const PassOptions& options) {
@@ -103,7 +108,8 @@ const Pass& findPass(std::string_view name) {
 }
 
 int64_t runPass(Graph& graph, const Pass& pass, const PassOptions& options) {
-  return Runner(graph, options).run(pass);
+  Runner runner(graph, options);
+  return runner.run(pass);
 }
 
 int64_t runPasses(Graph& graph, Phase phase, const PassOptions& options) {
@@ -121,7 +127,7 @@ int64_t runPasses(Graph& graph, Phase phase, const PassOptions& options) {
     for (const Pass& pass : allPasses())
       if (included(pass)) changes += runner.run(pass);
   }
-  return runner.patches();
+  return runner.counted();
 }
 
 }  // namespace carnot

@@ -41,7 +41,9 @@ struct Pass {
   Phase phase;
   std::string_view purpose;  // one line, for the list
   Rule rule;                 // tried at every node in order, until a whole round changes nothing
-  bool required = false;     // later phases need what it makes: to skip it throws InvalidArgument
+  // Later phases need what it makes: to skip it throws Error (InvalidArgument), and its patches are
+  // neither counted nor limited.
+  bool required = false;
 };
 
 // Every pass in the order that it runs.
