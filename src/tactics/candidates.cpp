@@ -45,9 +45,13 @@ namespace {
 
 constexpr std::string_view kReference = "reference";
 
+// A request names a kernel or the folder of several: "cpu/conv" covers "cpu/conv/direct".
 bool leftOut(std::string_view kernel, const TacticOptions& options) {
-  return std::find(options.withoutKernels.begin(), options.withoutKernels.end(), kernel) !=
-         options.withoutKernels.end();
+  return std::any_of(
+      options.withoutKernels.begin(), options.withoutKernels.end(), [&](const std::string& name) {
+        return kernel == name ||
+               (kernel.starts_with(name) && kernel.substr(name.size()).starts_with('/'));
+      });
 }
 
 }  // namespace

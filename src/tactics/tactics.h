@@ -53,7 +53,7 @@ struct TacticOptions {
   int level = 3;                   // 0: cost model only … 5: every candidate timed
   double budgetSeconds = -1;       // for timing; negative: none
   TimingCache* cache = nullptr;
-  std::vector<std::string> withoutKernels;  // names left out, to bisect
+  std::vector<std::string> withoutKernels;  // names, or folders of names, left out: to bisect
   Log log;
   std::function<void(size_t done, size_t all)> progress;
   const std::atomic<bool>* cancelled = nullptr;  // checked between timings: Error (Interrupted)
