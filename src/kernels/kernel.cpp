@@ -15,10 +15,30 @@ std::vector<TensorType> Problem::inputTypes() const {
 }
 
 std::vector<TensorType> Problem::tensorTypes() const {
-  std::vector<const Tensor*> constants;
-  for (const TensorDesc& input : inputs)
-    constants.push_back(input.constant && !input.constant->empty() ? input.constant : nullptr);
-  return inferRegion(region, inputTypes(), constants);
+  std::vector<TensorType> types = inputTypes();
+  std::vector<InferContext::Input> seen;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const TensorDesc& input = inputs[i];
+    seen.push_back({&types[i],
+                    input.constant && !input.constant->empty() ? input.constant : nullptr,
+                    input.contents ? &*input.contents : nullptr});
+  }
+  return inferRegion(region, seen);
+}
+
+Problem Problem::substitute(const std::map<std::string, int64_t>& symbols) const {
+  std::map<std::string, Dim> bySymbol;
+  for (const auto& [name, value] : symbols) bySymbol.emplace(name, value);
+  Problem problem = *this;
+  problem.region = region.substitute(bySymbol);
+  auto replace = [&](TensorDesc& desc) {
+    desc.shape = desc.shape.substitute(bySymbol);
+    if (!desc.contents) return;
+    for (Dim& element : *desc.contents) element = element.substitute(bySymbol);
+  };
+  for (TensorDesc& input : problem.inputs) replace(input);
+  for (TensorDesc& output : problem.outputs) replace(output);
+  return problem;
 }
 
 uint64_t Problem::hash() const {
@@ -30,6 +50,8 @@ uint64_t Problem::hash() const {
       continue;
     }
     add(TensorType{input.dtype, input.shape}.toString());
+    if (input.contents)
+      for (const Dim& element : *input.contents) add(element.toString());
     if (!input.constant) continue;
     add("constant");
     if (!input.constant->empty() && input.constant->count() == 1)
@@ -69,11 +91,14 @@ std::string Configuration::toString() const {
 
 double Kernel::estimate(const Problem& problem, const Configuration&,
                         const ConcreteShapes& shapes) const {
-  std::vector<TensorType> types = problem.inputTypes();
-  for (size_t i = 0; i < types.size(); ++i)
-    if (problem.inputs[i].present) types[i].shape = Shape::of(shapes.inputs[i]);
-  Cost cost = costRegion(problem.region, types);
-  return roofline(cost, problem.device, 1.0);
+  return roofline(costAt(problem, shapes), problem.device, 1.0);
+}
+
+Cost costAt(const Problem& problem, const ConcreteShapes& shapes) {
+  Problem concrete = problem.substitute(shapes.symbols);
+  for (size_t i = 0; i < concrete.inputs.size(); ++i)
+    if (concrete.inputs[i].present) concrete.inputs[i].shape = Shape::of(shapes.inputs[i]);
+  return costOf(concrete.region, concrete.tensorTypes());
 }
 
 double roofline(const Cost& cost, const DeviceTraits& device, double efficiency) {

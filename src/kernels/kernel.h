@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,6 +23,8 @@ struct TensorDesc {
   Shape shape;
   const Tensor* constant = nullptr;
   bool present = true;  // false: an optional input left out
+  // Of a small integer tensor that follows from the shapes: its elements, row-major.
+  std::optional<std::vector<Dim>> contents = {};
 };
 
 // What a kernel is asked to carry out.
@@ -32,6 +35,8 @@ struct Problem {
 
   std::vector<TensorType> inputTypes() const;
   std::vector<TensorType> tensorTypes() const;  // of every local tensor of the region
+  // With the symbols replaced in shapes, contents and attributes.
+  Problem substitute(const std::map<std::string, int64_t>& symbols) const;
   // Canonical: equal for problems that run alike (constant contents left out, scalars' included).
   uint64_t hash() const;
   std::string toString() const;
@@ -117,6 +122,9 @@ class Kernel {
 
 // Seconds that the cost takes at `efficiency` of the arithmetic peak or at the memory's bandwidth,
 // whichever is longer, plus a call's overhead. Of use for orders only.
+// Of the region at concrete dims.
+Cost costAt(const Problem& problem, const ConcreteShapes& shapes);
+
 double roofline(const Cost& cost, const DeviceTraits& device, double efficiency);
 
 // The kernels of this build in order of preference; the reference comes last and refuses nothing.

@@ -65,7 +65,7 @@ class Reader {
   std::span<const std::byte> bytes_;
 };
 
-constexpr uint8_t kPresent = 1, kConstant = 2, kContents = 4;
+constexpr uint8_t kPresent = 1, kConstant = 2, kContents = 4, kSymbolic = 8;
 
 // Contents that shape inference or folding may ask for again.
 constexpr int64_t kMaxContents = 64;
@@ -75,18 +75,21 @@ void putDesc(Writer& writer, const TensorDesc& desc) {
                   (desc.constant->count() == 1 ||
                    (!isFloat(desc.dtype) && desc.constant->count() <= kMaxContents));
   writer.put(static_cast<uint8_t>((desc.present ? kPresent : 0) | (desc.constant ? kConstant : 0) |
-                                  (contents ? kContents : 0)));
+                                  (contents ? kContents : 0) | (desc.contents ? kSymbolic : 0)));
   writer.put(static_cast<uint8_t>(desc.dtype));
   writer.put(static_cast<uint32_t>(desc.shape.rank()));
   for (const Dim& dim : desc.shape) writer.put(std::string_view(dim.toString()));
   if (contents)
     writer.put(
         std::string_view(static_cast<const char*>(desc.constant->data()), desc.constant->bytes()));
+  if (!desc.contents) return;
+  writer.put(static_cast<uint32_t>(desc.contents->size()));
+  for (const Dim& element : *desc.contents) writer.put(std::string_view(element.toString()));
 }
 
 TensorDesc getDesc(Reader& reader, Tensor& constant) {
   auto flags = reader.get<uint8_t>();
-  if (flags > 7) throwBadParameters("a tensor has unknown flags");
+  if (flags > 15) throwBadParameters("a tensor has unknown flags");
   TensorDesc desc;
   desc.present = flags & kPresent;
   auto dtype = reader.get<uint8_t>();
@@ -106,6 +109,11 @@ TensorDesc getDesc(Reader& reader, Tensor& constant) {
       throwBadParameters("the contents of a constant have the wrong size");
     constant = Tensor(desc.dtype, std::move(dims));
     if (!raw.empty()) std::memcpy(constant.as<char>(), raw.data(), raw.size());
+  }
+  if (flags & kSymbolic) {
+    desc.contents.emplace();
+    for (size_t i = 0, count = reader.count(sizeof(uint32_t)); i < count; ++i)
+      desc.contents->push_back(Dim::parse(reader.text()));
   }
   return desc;
 }
@@ -239,19 +247,12 @@ size_t positionOf(std::span<const int> runtimeInputs, int input) {
 
 std::vector<Layout> plainLayouts(size_t count) { return std::vector<Layout>(count); }
 
-Region concreteRegion(const Problem& problem, const ConcreteShapes& shapes) {
-  std::map<std::string, Dim> bySymbol;
-  for (const auto& [name, value] : shapes.symbols) bySymbol.emplace(name, value);
-  return problem.region.substitute(bySymbol);
-}
-
 std::vector<TensorType> concreteTypes(const Problem& problem, std::span<const int> runtimeInputs,
                                       const ConcreteShapes& shapes) {
   if (shapes.inputs.size() != runtimeInputs.size() ||
       shapes.outputs.size() != problem.outputs.size())
     throwBadParameters("a step has another number of inputs or outputs than its kernel");
-  Problem concrete = problem;
-  concrete.region = concreteRegion(problem, shapes);
+  Problem concrete = problem.substitute(shapes.symbols);
   for (size_t i = 0; i < runtimeInputs.size(); ++i) {
     Shape& shape = concrete.inputs[static_cast<size_t>(runtimeInputs[i])].shape;
     Shape given = Shape::of(shapes.inputs[i]);

@@ -40,9 +40,6 @@ std::vector<int> presentInputs(const Problem& problem);
 size_t positionOf(std::span<const int> runtimeInputs, int input);
 std::vector<Layout> plainLayouts(size_t count);
 
-// The problem's region, the symbols in its attributes replaced by their values.
-Region concreteRegion(const Problem& problem, const ConcreteShapes& shapes);
-
 // Types of every local tensor at concrete dims: of the runtime inputs as given, of packed constants
 // from the problem. Throws Error (InvalidModel) when they break the problem's dims or the outputs
 // are not what the operators infer.

@@ -57,7 +57,9 @@ std::vector<TensorType> inferRegion(const Region& region,
 // Runs each step's reference in turn.
 void referenceRegion(const Region& region, const ReferenceContext& context);
 
-// flops of all steps; bytes of what enters and leaves the region.
+// flops of all steps; bytes of what enters and leaves the region. From the types of every local
+// tensor, or of the inputs alone; static shapes.
+Cost costOf(const Region& region, std::span<const TensorType> types);
 Cost costRegion(const Region& region, std::span<const TensorType> inputs,
                 std::span<const Tensor* const> constants = {});
 

@@ -197,9 +197,7 @@ std::vector<Tensor> evaluateOperator(const Operator& op, std::span<const Tensor>
   return results;
 }
 
-Cost costRegion(const Region& region, std::span<const TensorType> inputs,
-                std::span<const Tensor* const> constants) {
-  std::vector<TensorType> types = inferRegion(region, inputs, constants);
+Cost costOf(const Region& region, std::span<const TensorType> types) {
   auto bytes = [&](int tensor) {
     return static_cast<double>(
         dtypeBytes(types[tensor].dtype, elementCount(types[tensor].shape.concrete())));
@@ -216,6 +214,11 @@ Cost costRegion(const Region& region, std::span<const TensorType> inputs,
   for (int i = 0; i < region.inputCount; ++i) total.bytes += bytes(i);
   for (int output : region.outputs) total.bytes += bytes(output);
   return total;
+}
+
+Cost costRegion(const Region& region, std::span<const TensorType> inputs,
+                std::span<const Tensor* const> constants) {
+  return costOf(region, inferRegion(region, inputs, constants));
 }
 
 namespace {

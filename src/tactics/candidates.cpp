@@ -18,6 +18,7 @@ Problem problemOf(const Node& node, const DeviceTraits& device) {
       desc.dtype = input->type.dtype;
       desc.shape = input->type.shape;
       desc.constant = input->constant.get();
+      if (!input->isConstant()) desc.contents = input->contents;
     }
     problem.inputs.push_back(std::move(desc));
   }

@@ -484,10 +484,7 @@ class ConvDirect : public Kernel {
     const double cycles = std::max({size * vectors / 2, (size + vectors) / 2, 4.0});
     const double padded =
         static_cast<double>(panels.blocks * panels.block) / static_cast<double>(conv.outputs);
-    std::vector<TensorType> types = problem.inputTypes();
-    for (size_t i = 0; i < types.size(); ++i)
-      if (problem.inputs[i].present) types[i].shape = Shape::of(shapes.inputs[i]);
-    return roofline(costRegion(problem.region, types), problem.device,
+    return roofline(costAt(problem, shapes), problem.device,
                     (0.9 + 0.001 * size) * size * vectors / 2 / cycles / padded);
   }
 
