@@ -85,6 +85,39 @@ EngineProfile resolveOne(const Graph& graph, std::span<const EngineSymbol> symbo
   return profile;
 }
 
+bool holds(const Graph& graph, const ShapePoint& point) {
+  auto valueOf = [&](const std::string& symbol) { return point.at(symbol); };
+  return std::all_of(graph.guards.begin(), graph.guards.end(), [&](const Guard& guard) {
+    return guard.a.evaluate(valueOf) == guard.b.evaluate(valueOf);
+  });
+}
+
+// Without a profile the default sizes may break what the model demands of its shapes (an image
+// height that pooling must bring to 1): tries other usual sizes until the guards hold.
+void satisfyGuards(const Graph& graph, std::span<const EngineSymbol> symbols,
+                   EngineProfile& profile) {
+  constexpr int64_t kUsual[] = {128, 64,  32,  224, 256, 48, 96, 160,
+                                192, 320, 384, 512, 640, 16, 8,  1};
+  constexpr int kMostTries = 5000;
+  ShapePoint point;
+  std::vector<size_t> free;
+  for (size_t i = 0; i < symbols.size(); ++i) {
+    point[symbols[i].name] = profile.symbols[i].opt;
+    if (symbols[i].axis != 0) free.push_back(i);
+  }
+  std::vector<size_t> digits(free.size());
+  for (int tries = 0; tries < kMostTries; ++tries) {
+    if (holds(graph, point)) {
+      for (size_t i : free) profile.symbols[i].opt = point[symbols[i].name];
+      return;
+    }
+    size_t digit = 0;
+    while (digit < digits.size() && ++digits[digit] == std::size(kUsual)) digits[digit++] = 0;
+    if (digit == digits.size()) return;
+    for (size_t i = 0; i < free.size(); ++i) point[symbols[free[i]].name] = kUsual[digits[i]];
+  }
+}
+
 }  // namespace
 
 std::vector<EngineProfile> resolveProfiles(const Graph& graph,
@@ -99,6 +132,7 @@ std::vector<EngineProfile> resolveProfiles(const Graph& graph,
     int64_t typical = symbol.axis == 0 ? kDefaultOuter : kDefaultInner;
     free.symbols.push_back({0, typical, kNoLimit});
   }
+  satisfyGuards(graph, symbols, free);
   resolved.push_back(std::move(free));
   return resolved;
 }

@@ -6,7 +6,9 @@ namespace {
 class ReferenceExecutable : public Executable {
  public:
   ReferenceExecutable(const Problem& problem, ConcreteShapes shapes)
-      : problem_(problem), region_(problem.substitute(shapes.symbols).region), shapes_(std::move(shapes)) {}
+      : problem_(problem),
+        region_(problem.substitute(shapes.symbols).region),
+        shapes_(std::move(shapes)) {}
 
   void run(const RunArguments& arguments) const override {
     std::vector<TensorView> inputs(problem_.inputs.size()), outputs(problem_.outputs.size());
