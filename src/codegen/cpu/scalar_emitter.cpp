@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "codegen/cpu/vector_emission.h"
 #include "codegen/lower_math.h"
@@ -91,11 +93,18 @@ MathTarget targetOf(IsaSet isa) { return {.ldexp = isa.has(Isa::Avx512)}; }
 
 }  // namespace
 
-ScalarEmitter::ScalarEmitter(Assembler& assembler, const ScalarProgram& program, int vectorBytes)
-    : assembler_(assembler),
-      plan_(
-          std::make_unique<VectorPlan>(lowerMath(program, targetOf(assembler.isa())),
-                                       vectorBytes == 0 ? assembler.vectorBytes() : vectorBytes)) {}
+ScalarEmitter::ScalarEmitter(Assembler& assembler, const ScalarProgram& program, int vectorBytes,
+                             bool halfLanes)
+    : assembler_(assembler) {
+  const ScalarProgram lowered = lowerMath(program, targetOf(assembler.isa()));
+  plan_ = std::make_unique<VectorPlan>(lowered,
+                                       vectorBytes == 0 ? assembler.vectorBytes() : vectorBytes,
+                                       halfLanes || VectorPlan::isWideProgram(lowered));
+}
+
+bool ScalarEmitter::needsHalfLanes(const ScalarProgram& program, IsaSet isa) {
+  return VectorPlan::isWideProgram(lowerMath(program, targetOf(isa)));
+}
 
 ScalarEmitter::~ScalarEmitter() = default;
 
@@ -119,16 +128,20 @@ std::optional<std::string> ScalarEmitter::refusal(const ScalarProgram& program, 
 
 int ScalarEmitter::lanes() const { return plan_->lanes; }
 
+int ScalarEmitter::size() const {
+  return static_cast<int>(std::ranges::count_if(
+      plan_->program.nodes, [](const ScalarNode& node) { return node.op != ScalarOp::Constant; }));
+}
+
 int ScalarEmitter::registerBytes(DType type) const { return plan_->bytesOf(classOf(type)); }
 
 int ScalarEmitter::registersNeeded() const { return plan_->peak + kTemporaries; }
 
 int ScalarEmitter::stackBytes() const {
+  const auto isInput = [](const ScalarNode& node) { return node.op == ScalarOp::Input; };
+  const auto inputs = std::ranges::count_if(plan_->program.nodes, isInput);
   return VectorEmission::kScratches * VectorEmission::kScratchBytes +
-         static_cast<int>(plan_->program.nodes.size() < static_cast<size_t>(plan_->peak + 1)
-                              ? plan_->program.nodes.size()
-                              : plan_->peak + 1) *
-             plan_->vectorBytes;
+         (plan_->peak + static_cast<int>(inputs) + 1) * plan_->vectorBytes;
 }
 
 void ScalarEmitter::emit(const EmitterRegisters& registers,

@@ -82,13 +82,19 @@ class ScalarEmitter {
   static constexpr int kMinVectors = 7;
 
   // Lowers `program` (codegen/lower_math.h). `vectorBytes`: 64 (AVX-512) or 32; 0 is the widest.
-  ScalarEmitter(Assembler& assembler, const ScalarProgram& program, int vectorBytes = 0);
+  // `halfLanes`: half the lanes even without a 64-bit type, beside programs that have one.
+  ScalarEmitter(Assembler& assembler, const ScalarProgram& program, int vectorBytes = 0,
+                bool halfLanes = false);
   ~ScalarEmitter();
 
   // Why the program cannot be emitted: an operation or a type that has no vector code.
   static std::optional<std::string> refusal(const ScalarProgram& program, IsaSet isa);
 
+  // Whether the program, lowered, has a 64-bit type.
+  static bool needsHalfLanes(const ScalarProgram& program, IsaSet isa);
+
   int lanes() const;
+  int size() const;  // operations of the lowered program
   // The size in bytes of the register that a value of this type takes: 64, 32 or 16.
   int registerBytes(DType type) const;
   // Vector registers with which nothing is spilled, the sources' own not counted.

@@ -32,12 +32,15 @@ ValueClass classOf(DType type) {
 
 bool isUnsigned(DType type) { return isInteger(type) && !isSigned(type); }
 
-VectorPlan::VectorPlan(const ScalarProgram& lowered, int bytes)
+bool VectorPlan::isWideProgram(const ScalarProgram& lowered) {
+  return std::ranges::any_of(lowered.nodes,
+                             [](const ScalarNode& node) { return isWide(classOf(node.dtype)); });
+}
+
+VectorPlan::VectorPlan(const ScalarProgram& lowered, int bytes, bool wide)
     : program(lowered), vectorBytes(bytes), uses(lowered.nodes.size()) {
-  bool wide = false;
   for (uint32_t i = 0; i < program.nodes.size(); ++i) {
     const ScalarNode& node = program.nodes[i];
-    wide |= isWide(classOf(node.dtype));
     for (int arg = 0; arg < scalarArity(node.op); ++arg) {
       auto& list = uses[node.args[arg]];
       if (list.empty() || list.back() != i) list.push_back(i);
@@ -191,16 +194,23 @@ Opmask VectorEmission::temporaryMask() {
   return Opmask(reg);
 }
 
-void VectorEmission::releaseDying(int node) {
+int VectorEmission::releaseDying(int node) {
+  int freed = -1;
   for (int arg = 0; arg < scalarArity(nodeAt(node).op); ++arg) {
     const int operand = nodeAt(node).args[arg];
-    if (plan_.uses[operand].back() == static_cast<uint32_t>(node)) release(operand);
+    if (plan_.uses[operand].back() != static_cast<uint32_t>(node)) continue;
+    if (inMaskBank(classAt(operand)) == inMaskBank(classAt(node)) && values_[operand].reg >= 0)
+      freed = values_[operand].reg;
+    release(operand);
   }
+  return freed;
 }
 
 VectorEmission::Xmm VectorEmission::defineOver(int node) {
-  releaseDying(node);
-  return defineApart(node);
+  const int freed = releaseDying(node);
+  if (freed < 0) return defineApart(node);
+  bind(node, freed);
+  return view(freed, classAt(node));
 }
 
 VectorEmission::Xmm VectorEmission::defineApart(int node) {

@@ -26,7 +26,8 @@ struct VectorPlan {
   int lanes = 8;
   std::vector<std::vector<uint32_t>> uses;  // by node: where it is used; size() for an output
   int peak = 0;                             // values alive at once, inputs and constants left out
-  VectorPlan(const ScalarProgram& lowered, int vectorBytes);
+  VectorPlan(const ScalarProgram& lowered, int vectorBytes, bool wide);
+  static bool isWideProgram(const ScalarProgram& lowered);
   int bytesOf(ValueClass kind) const { return lanes * (isWide(kind) ? 8 : 4); }
 };
 
@@ -78,7 +79,8 @@ class VectorEmission {
   Xbyak::Opmask maskOf(int node) { return Xbyak::Opmask(regOf(node)); }
   Xmm temporary(ValueClass kind);  // until the end of the instruction
   Xbyak::Opmask temporaryMask();
-  void releaseDying(int node);  // arguments used for the last time at `node`
+  // Arguments used for the last time at `node`; gives a register that one of them held, or -1.
+  int releaseDying(int node);
   // The register for node's result: after the dying arguments gave theirs back (one instruction),
   // or apart from every argument (several).
   Xmm defineOver(int node);
