@@ -1,0 +1,398 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "base/threads.h"
+#include "codegen/cpu/softmax_rows.h"
+#include "kernels/cpu/anchored.h"
+#include "kernels/cpu/pack_panels.h"
+#include "kernels/cpu/tile_kernels.h"
+#include "ops/attention.h"
+
+namespace carnot {
+namespace {
+
+constexpr int64_t kKeysOfBlock = 512;                // whose scores are held at once
+constexpr int64_t kScoreStride = kKeysOfBlock + 16;  // floats; not a multiple of a page
+constexpr int64_t kMaxSize = 1 << 16;                // of a query, key or value
+constexpr int kScoreVectors = 2;                     // of keys in a tile
+
+struct Analysis {
+  double scale = 1;
+  Causal causal = Causal::None;
+  int64_t size = 0, valueSize = 0;  // of a query and a key; of a value
+  SoftmaxRowsSpec::Mask mask = SoftmaxRowsSpec::Mask::None;
+};
+
+std::variant<Refusal, Analysis> analyze(const Problem& problem) {
+  if (!problem.device.isa.has(Isa::Avx2)) return Refusal{"is generated for AVX2 and AVX-512"};
+  const Region& region = problem.region;
+  const Region::Step* step = region.anchor();
+  if (region.steps.size() != 1 || !step || !step->op.is<Attention>())
+    return Refusal{fmt::format("carries out one Attention, not {}", region.label())};
+  for (size_t i = 0; i < step->inputs.size(); ++i)
+    if (step->inputs[i] != static_cast<int>(i) && step->inputs[i] >= 0)
+      return Refusal{"reads each operand from an input of its own"};
+  const Attention& op = *step->op.as<Attention>();
+  Analysis out{.scale = op.scale, .causal = op.causal};
+  for (size_t i = 0; i < 3; ++i) {
+    if (problem.inputs[i].dtype != DType::F32) return Refusal{"attends in float32"};
+    const Dim& size = problem.inputs[i].shape[3];
+    if (!size.isConstant() || size.constant() < 1 || size.constant() > kMaxSize)
+      return Refusal{
+          fmt::format("needs a constant size of at most {}, not {}", kMaxSize, size.toString())};
+    (i < 2 ? out.size : out.valueSize) = size.constant();
+  }
+  if (problem.inputs.size() < 4) return out;
+  const TensorDesc& mask = problem.inputs[3];
+  if (mask.dtype == DType::F32)
+    out.mask = SoftmaxRowsSpec::Mask::Add;
+  else if (mask.dtype == DType::Bool)
+    out.mask = SoftmaxRowsSpec::Mask::Keep;
+  else
+    return Refusal{fmt::format("masks by float32 or Bool, not {}", dtypeName(mask.dtype))};
+  const Shape &q = problem.inputs[0].shape, &k = problem.inputs[1].shape;
+  const auto variation = variationOf(mask.shape, {q[0], q[1], q[2], k[2]});
+  if (variation.empty() || variation[3] == Along::Fixed)
+    return Refusal{
+        fmt::format("a mask {} does not vary along the keys for certain", mask.shape.toString())};
+  return out;
+}
+
+class BoundAttention;
+
+class AttentionExecutable : public Executable {
+ public:
+  AttentionExecutable(const BoundAttention& owner, const ConcreteShapes& shapes);
+  size_t workspaceBytes() const override;
+  void run(const RunArguments& arguments) const override;
+
+ private:
+  enum Stage { Only, First, Middle, Last, kStages };
+  // The code for blocks of `rows` queries.
+  struct Block {
+    RowTiles scoreTiles, valueTiles;
+    const Brgemm* score[kScoreVectors + 1][2] = {};  // by vectors, small tile
+    const Brgemm* value[kStages][2][2] = {};         // by stage, narrow last panel, small tile
+  };
+  // What a thread works in.
+  struct Scratch {
+    float *keys, *scores, *maxima, *sums, *factors, *inverses;
+  };
+
+  void makeBlock(int64_t rows, Block& block) const;
+  int64_t scratchFloats() const { return keyFloats_ + blocks_.size * (kScoreStride + 4); }
+  void runPart(const RunArguments& arguments, int part) const;
+  void packKeys(const float* keys, float* out) const;
+  void runBlock(const RunArguments& arguments, int64_t plane, int64_t query, int64_t rows,
+                const Block& block, const Scratch& scratch) const;
+  void score(const Block& block, const float* q, const Scratch& scratch, Range keys,
+             int64_t visible) const;
+  void mix(const Block& block, Stage stage, const float* v, int64_t keys, float* out,
+           const Scratch& scratch) const;
+  int64_t panelKeys() const { return int64_t{kScoreVectors} * lanes_; }
+  // Keys that a query sees, before clamping.
+  int64_t visible(int64_t query) const {
+    if (causal_ == Causal::None) return keys_;
+    return query + 1 + (causal_ == Causal::FromEnd ? keys_ - queries_ : 0);
+  }
+
+  const BoundAttention& owner_;
+  const Causal causal_;
+  const int64_t lanes_, size_, valueSize_;
+  int64_t heads_ = 0, keyHeads_ = 0, planes_ = 0, queries_ = 0, keys_ = 0, keyFloats_ = 0;
+  int64_t maskStrides_[3] = {};  // bytes, by batch, head and query
+  int parts_ = 1;
+  RowTiles blocks_;  // of a plane's queries
+  Block large_, small_;
+};
+
+class BoundAttention : public BoundKernel {
+ public:
+  explicit BoundAttention(const BindArguments& arguments)
+      : stored_(decodeProblem(arguments.parameters, arguments.device)),
+        analysis_(analyzed()),
+        softmax_({.isa = stored_.problem.device.isa,
+                  .scale = static_cast<float>(analysis_.scale),
+                  .mask = analysis_.mask}) {
+    queries_ = static_cast<int>(parameter(stored_.configuration, "queries", 1, 256));
+    ScalarBuilder builder;
+    ScalarValue scaled = builder.input(0, DType::F32) * builder.input(1, DType::F32);
+    normalize_ = std::move(builder).finish({&scaled, 1});
+  }
+
+  std::unique_ptr<Executable> specialize(const ConcreteShapes& shapes) const override {
+    concreteTypes(stored_.problem, presentInputs(stored_.problem), shapes);
+    return std::make_unique<AttentionExecutable>(*this, shapes);
+  }
+
+ private:
+  friend class AttentionExecutable;
+  Analysis analyzed() const {
+    auto analysis = analyze(stored_.problem);
+    if (auto* refusal = std::get_if<Refusal>(&analysis)) throwBadParameters(refusal->reason);
+    return std::get<Analysis>(analysis);
+  }
+  // Values lie as a panel of B does when they fill whole vectors that one tile holds.
+  bool packedValues() const {
+    return analysis_.valueSize % lanes() == 0 &&
+           analysis_.valueSize / lanes() <= (lanes() == 16 ? 4 : 2);
+  }
+  int valueVectors() const {
+    return static_cast<int>(
+        packedValues() ? analysis_.valueSize / lanes()
+                       : std::min<int64_t>(2, (analysis_.valueSize + lanes() - 1) / lanes()));
+  }
+  int lanes() const { return stored_.problem.device.floatLanes(); }
+
+  StoredProblem stored_;
+  Analysis analysis_;
+  SoftmaxRows softmax_;
+  ScalarProgram normalize_;
+  int queries_ = 1;
+  BrgemmKernels kernels_;
+};
+
+AttentionExecutable::AttentionExecutable(const BoundAttention& owner, const ConcreteShapes& shapes)
+    : owner_(owner),
+      causal_(owner.analysis_.causal),
+      lanes_(owner.lanes()),
+      size_(owner.analysis_.size),
+      valueSize_(owner.analysis_.valueSize) {
+  const std::vector<int64_t>&q = shapes.inputs[0], &k = shapes.inputs[1];
+  heads_ = q[1];
+  keyHeads_ = k[1];
+  planes_ = q[0] * q[1];
+  queries_ = q[2];
+  keys_ = k[2];
+  if (planes_ * queries_ == 0) return;
+  if (shapes.inputs.size() > 3) {
+    const std::vector<int64_t>& mask = shapes.inputs[3];
+    int64_t stride = owner.analysis_.mask == SoftmaxRowsSpec::Mask::Keep ? 1 : 4;
+    for (size_t i = mask.size(); i-- > 0; stride *= mask[i]) {
+      const size_t axis = 4 - mask.size() + i;
+      if (axis < 3 && mask[i] != 1) maskStrides_[axis] = stride;
+    }
+  }
+  keyFloats_ = (keys_ + lanes_ - 1) / lanes_ * lanes_ * size_;
+  parts_ = std::max(1, owner.stored_.problem.device.threads);
+  // Every thread gets a block, if that leaves tiles of a few rows.
+  const int64_t wanted = (parts_ + planes_ - 1) / planes_;
+  const int64_t most = std::clamp<int64_t>((queries_ + wanted - 1) / wanted,
+                                           std::min(8, owner.queries_), owner.queries_);
+  blocks_ = rowTiles(queries_, static_cast<int>(most));
+  if (blocks_.large) makeBlock(blocks_.size, large_);
+  if (blocks_.small) makeBlock(blocks_.size - 1, small_);
+}
+
+void AttentionExecutable::makeBlock(int64_t rows, Block& block) const {
+  const int lanes = owner_.lanes(), valueVectors = owner_.valueVectors();
+  const bool packed = owner_.packedValues();
+  block.scoreTiles = rowTiles(rows, lanes == 16 ? 14 : 6);
+  block.valueTiles = rowTiles(rows, std::min(14, BrgemmSpec::maxRows(lanes, valueVectors, packed)));
+  const int64_t keyBlocks = std::max<int64_t>(1, (keys_ + kKeysOfBlock - 1) / kKeysOfBlock);
+  for (int small = 0; small < 2; ++small) {
+    auto exists = [&](const RowTiles& tiles) { return (small ? tiles.small : tiles.large) > 0; };
+    BrgemmSpec spec;
+    spec.isa = owner_.stored_.problem.device.isa;
+    spec.k = static_cast<int>(size_);
+    spec.aRowStride = size_ * 4;
+    spec.tile.rows = block.scoreTiles.size - small;
+    for (int vectors = 1; vectors <= kScoreVectors && exists(block.scoreTiles); ++vectors) {
+      spec.tile.vectors = vectors;
+      block.score[vectors][small] = &owner_.kernels_.get(spec);
+    }
+    if (!exists(block.valueTiles)) continue;
+    spec.k = 0;
+    spec.aRowStride = kScoreStride * 4;
+    spec.packedB = packed;
+    spec.tile.rows = block.valueTiles.size - small;
+    for (int stage = 0; stage < kStages; ++stage) {
+      if (keyBlocks == 1 && stage != Only) continue;
+      const bool last = stage == Only || stage == Last;
+      spec.tile.accumulate = stage == Middle || stage == Last;
+      spec.tile.epilogue = last ? owner_.normalize_ : ScalarProgram{};
+      spec.tile.operands.assign(last ? 1 : 0, EpilogueOperand::Row);
+      for (int narrow = 0; narrow < 2; ++narrow) {
+        const int64_t panels = (valueSize_ + valueVectors * lanes - 1) / (valueVectors * lanes);
+        const int64_t columns = narrow
+                                    ? valueSize_ - (panels - 1) * valueVectors * lanes
+                                    : std::min<int64_t>(valueSize_, int64_t{valueVectors} * lanes);
+        spec.tile.vectors = static_cast<int>((columns + lanes - 1) / lanes);
+        spec.tile.maskLast = columns % lanes != 0;
+        block.value[stage][narrow][small] = &owner_.kernels_.get(spec);
+      }
+    }
+  }
+}
+
+size_t AttentionExecutable::workspaceBytes() const {
+  return static_cast<size_t>(parts_ * scratchFloats()) * sizeof(float);
+}
+
+void AttentionExecutable::run(const RunArguments& arguments) const {
+  if (planes_ * queries_ == 0) return;
+  arguments.pool->run(parts_, [&](int part) { runPart(arguments, part); });
+}
+
+void AttentionExecutable::runPart(const RunArguments& arguments, int part) const {
+  const Range units = partOf(planes_ * blocks_.count(), part, parts_);
+  float* memory = static_cast<float*>(arguments.workspace) + part * scratchFloats();
+  Scratch scratch;
+  scratch.keys = memory;
+  scratch.scores = scratch.keys + keyFloats_;
+  scratch.maxima = scratch.scores + blocks_.size * kScoreStride;
+  scratch.sums = scratch.maxima + blocks_.size;
+  scratch.factors = scratch.sums + blocks_.size;
+  scratch.inverses = scratch.factors + blocks_.size;
+  int64_t packedPlane = -1;
+  for (int64_t unit = units.begin; unit < units.end; ++unit) {
+    const int64_t plane = unit / blocks_.count(), index = unit % blocks_.count();
+    const int64_t keyPlane = plane / heads_ * keyHeads_ + plane % heads_ / (heads_ / keyHeads_);
+    if (keyPlane != packedPlane)
+      packKeys(static_cast<const float*>(arguments.inputs[1]) + keyPlane * keys_ * size_,
+               scratch.keys);
+    packedPlane = keyPlane;
+    const int64_t query = blocks_.firstRow(index), rows = blocks_.firstRow(index + 1) - query;
+    runBlock(arguments, plane, query, rows, index < blocks_.large ? large_ : small_, scratch);
+  }
+}
+
+void AttentionExecutable::packKeys(const float* keys, float* out) const {
+  for (int64_t key = 0; key < keys_; key += panelKeys()) {
+    const int64_t columns = std::min(panelKeys(), keys_ - key);
+    packPanel(keys + key * size_, size_, true, size_, columns,
+              (columns + lanes_ - 1) / lanes_ * lanes_, out + key * size_);
+  }
+}
+
+// Scores of the block's queries with the first `visible` of `keys`.
+void AttentionExecutable::score(const Block& block, const float* q, const Scratch& scratch,
+                                Range keys, int64_t visible) const {
+  const int64_t zero = 0;
+  void* to = nullptr;
+  BrgemmArguments tile{
+      .c = {.pointers = &to, .rowStride = kScoreStride * 4, .vectorStride = lanes_ * 4},
+      .tapOffsets = &zero};
+  for (int64_t column = 0; column < visible; column += panelKeys()) {
+    const int64_t key = keys.begin + column;
+    const int64_t vectors = (std::min(panelKeys(), keys_ - key) + lanes_ - 1) / lanes_;
+    tile.b = scratch.keys + key * size_;
+    for (int small = 0; small < 2; ++small) {
+      const RowTiles& tiles = block.scoreTiles;
+      tile.c.tiles = small ? tiles.small : tiles.large;
+      if (tile.c.tiles == 0) continue;
+      const int64_t row = small ? tiles.firstRow(tiles.large) : 0;
+      tile.a = q + row * size_;
+      to = scratch.scores + row * kScoreStride + column;
+      (*block.score[vectors][small])(tile);
+    }
+  }
+}
+
+// out (+)= exponentials · values, normalized at the end.
+void AttentionExecutable::mix(const Block& block, Stage stage, const float* v, int64_t keys,
+                              float* out, const Scratch& scratch) const {
+  const int64_t zero = 0, width = owner_.valueVectors() * lanes_;
+  void* pointers[2];
+  BrgemmArguments tile{.c = {.pointers = pointers,
+                             .rowStride = valueSize_ * 4,
+                             .vectorStride = lanes_ * 4,
+                             .rowOperandStride = 4,
+                             .tailLanes = (valueSize_ - 1) % lanes_ + 1},
+                       .tapOffsets = &zero,
+                       .k = keys,
+                       .bRowStride = valueSize_ * 4};
+  for (int64_t column = 0; column < valueSize_; column += width) {
+    tile.b = v + column;
+    for (int small = 0; small < 2; ++small) {
+      const RowTiles& tiles = block.valueTiles;
+      tile.c.tiles = small ? tiles.small : tiles.large;
+      if (tile.c.tiles == 0) continue;
+      const int64_t row = small ? tiles.firstRow(tiles.large) : 0;
+      tile.a = scratch.scores + row * kScoreStride;
+      pointers[0] = out + row * valueSize_ + column;
+      pointers[1] = scratch.inverses + row;
+      (*block.value[stage][column + width >= valueSize_][small])(tile);
+    }
+  }
+}
+
+void AttentionExecutable::runBlock(const RunArguments& arguments, int64_t plane, int64_t query,
+                                   int64_t rows, const Block& block, const Scratch& scratch) const {
+  const int64_t keyPlane = plane / heads_ * keyHeads_ + plane % heads_ / (heads_ / keyHeads_);
+  const float* q =
+      static_cast<const float*>(arguments.inputs[0]) + (plane * queries_ + query) * size_;
+  const float* v = static_cast<const float*>(arguments.inputs[2]) + keyPlane * keys_ * valueSize_;
+  float* out = static_cast<float*>(arguments.outputs[0]) + (plane * queries_ + query) * valueSize_;
+  const int64_t most = std::clamp<int64_t>(visible(query + rows - 1), 0, keys_);
+  if (most == 0) return std::fill_n(out, rows * valueSize_, 0.0f), void();
+  std::fill_n(scratch.maxima, rows, -std::numeric_limits<float>::infinity());
+  std::fill_n(scratch.sums, rows, 0.0f);
+  SoftmaxRowsArguments softmax{.scores = scratch.scores,
+                               .rowStride = kScoreStride * 4,
+                               .rows = rows,
+                               .columnsStep = causal_ == Causal::None ? 0 : 1,
+                               .maskRowStride = maskStrides_[2],
+                               .maxima = scratch.maxima,
+                               .sums = scratch.sums,
+                               .factors = scratch.factors};
+  const int64_t maskBytes = owner_.analysis_.mask == SoftmaxRowsSpec::Mask::Keep ? 1 : 4;
+  for (int64_t key = 0; key < most; key += kKeysOfBlock) {
+    const Range keys{key, std::min(key + kKeysOfBlock, most)};
+    const bool last = keys.end == most;
+    score(block, q, scratch, keys, keys.size());
+    softmax.columns = visible(query) - key;
+    softmax.columnsLimit = keys.size();
+    softmax.paddedColumns = (keys.size() + lanes_ - 1) / lanes_ * lanes_;
+    if (owner_.analysis_.mask != SoftmaxRowsSpec::Mask::None)
+      softmax.mask = static_cast<const char*>(arguments.inputs[3]) +
+                     plane / heads_ * maskStrides_[0] + plane % heads_ * maskStrides_[1] +
+                     query * maskStrides_[2] + key * maskBytes;
+    owner_.softmax_(softmax);
+    if (last)
+      for (int64_t row = 0; row < rows; ++row)
+        scratch.inverses[row] = scratch.sums[row] > 0 ? 1 / scratch.sums[row] : 0;
+    if (key > 0)
+      for (int64_t i = 0; i < rows * valueSize_; ++i) out[i] *= scratch.factors[i / valueSize_];
+    const Stage stage = key == 0 ? (last ? Only : First) : last ? Last : Middle;
+    mix(block, stage, v + key * valueSize_, keys.size(), out, scratch);
+  }
+}
+
+// Attention by blocks of queries and of keys with a running softmax (Dao and others,
+// "FlashAttention").
+class AttentionTiled : public Kernel {
+ public:
+  std::string_view name() const override { return "cpu/attention/tiled"; }
+
+  Support supports(const Problem& problem) const override {
+    auto analysis = analyze(problem);
+    if (auto* refusal = std::get_if<Refusal>(&analysis)) return *refusal;
+    std::vector<Configuration> configurations;
+    for (int64_t queries : problem.device.floatLanes() == 16 ? std::vector<int64_t>{56, 28}
+                                                             : std::vector<int64_t>{48, 24})
+      configurations.push_back({{{"queries", queries}},
+                                plainLayouts(problem.inputs.size()),
+                                plainLayouts(problem.outputs.size())});
+    return configurations;
+  }
+
+  Prepared prepare(const Problem& problem, const Configuration& configuration) const override {
+    return {encodeProblem(problem, configuration), {}, presentInputs(problem)};
+  }
+
+  std::unique_ptr<BoundKernel> bind(const BindArguments& arguments) const override {
+    return std::make_unique<BoundAttention>(arguments);
+  }
+};
+
+}  // namespace
+
+const Kernel& attentionTiled() {
+  static const AttentionTiled kernel;
+  return kernel;
+}
+
+}  // namespace carnot
