@@ -1,7 +1,7 @@
 #include "ops/onnx_broadcast.h"
 
 #include "base/error.h"
-#include "ops/reshape.h"
+#include "ops/onnx_axes.h"
 
 namespace carnot {
 
@@ -17,9 +17,8 @@ OnnxNode::Ref legacyBroadcastOperand(OnnxNode& node) {
                             node.shapeOf(a).toString()),
                 "its dims within those of input 0");
   size_t missing = rank - axis - shape.rank();
-  if (missing == 0) return b;
   for (size_t i = 0; i < missing; ++i) shape.push(1);
-  return node.emit(Operator::of(Reshape{.shape = shape}), {b});
+  return emitReshape(node, b, shape);
 }
 
 OnnxNode::Ref asScalar(OnnxNode& node, OnnxNode::Ref value) {
@@ -29,7 +28,7 @@ OnnxNode::Ref asScalar(OnnxNode& node, OnnxNode::Ref value) {
     throw Error(ErrorCode::InvalidModel, fmt::format("an input of shape {}", shape.toString()),
                 "a scalar");
   if (const Tensor* tensor = node.constantOf(value)) return node.constant(tensor->reshaped({}));
-  return node.emit(Operator::of(Reshape{.shape = {}}), {value});
+  return emitReshape(node, value, {});
 }
 
 }  // namespace carnot

@@ -4,11 +4,11 @@
 
 #include "base/error.h"
 #include "ops/define.h"
+#include "ops/onnx_axes.h"
 #include "ops/onnx_node.h"
 #include "ops/onnx_swish.h"
 #include "ops/pointwise_binary.h"
 #include "ops/pointwise_unary.h"
-#include "ops/reshape.h"
 
 namespace carnot {
 
@@ -123,7 +123,7 @@ void importPRelu(OnnxNode& node) {
       node.shapeOf(slope)[0] != Dim(1)) {
     Shape shape = node.shapeOf(slope);
     for (size_t axis = 2; axis < node.rankOf(x); ++axis) shape.push(1);
-    slope = node.emit(Operator::of(Reshape{.shape = shape}), {slope});
+    slope = emitReshape(node, slope, shape);
   }
   node.setOutput(0, node.emit(Operator::of(PRelu{}), {x, slope}));
 }
