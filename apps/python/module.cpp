@@ -1,0 +1,207 @@
+// The native module behind python/carnot: thin, over the public C++ API. Arrays, defaults and the
+// faces that people use are in Python.
+
+#include <carnot/report.h>
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/map.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
+#include <nanobind/stl/vector.h>
+
+#include "python/arrays.h"
+#include "python/build.h"
+#include "python/errors.h"
+
+namespace nb = nanobind;
+
+namespace carnot::python {
+namespace {
+
+using Shape = std::vector<int64_t>;
+using Shapes = std::map<std::string, Shape>;
+
+// A context and the arrays of the run at hand.
+class ArrayContext {
+ public:
+  explicit ArrayContext(const Engine& engine)
+      : context_(engine.createContext()),
+        inputs_(engine.inputs().size()),
+        outputs_(engine.outputs().size()) {}
+
+  void setInput(int index, nb::handle array, const std::optional<Shape>& packed) {
+    inputs_.at(index) = setInputArray(context_, index, array, packed);
+  }
+  void setOutput(int index, nb::handle array, bool packed) {
+    outputs_.at(index) = setOutputArray(context_, index, array, packed);
+  }
+  Shape outputShape(int index) {
+    auto dims = context_.outputShape(index);
+    return {dims.begin(), dims.end()};
+  }
+  void run() {
+    nb::gil_scoped_release released;
+    context_.run();
+  }
+  std::vector<LayerReport> profile(int runs) {
+    nb::gil_scoped_release released;
+    return profileLayers(context_, runs);
+  }
+  // Lets go of the arrays of the last run.
+  void clear() {
+    for (InputArray& array : inputs_) array = {};
+    for (OutputArray& array : outputs_) array = {};
+  }
+  nb::tuple memory() {
+    Context::Memory memory = context_.memory();
+    return nb::make_tuple(memory.arenaBytes, memory.lowerBoundBytes);
+  }
+  void setProfile(int profile) { context_.setProfile(profile); }
+
+ private:
+  Context context_;
+  std::vector<InputArray> inputs_;
+  std::vector<OutputArray> outputs_;
+};
+
+nb::dict infoOf(const Engine& engine) {
+  EngineInfo info = engine.info();
+  nb::dict out;
+  out["producer"] = info.producer;
+  out["model"] = info.modelName;
+  out["device"] = info.device;
+  out["device_kind"] = info.deviceKind;
+  out["isa"] = info.isa;
+  out["tuned_threads"] = info.tunedThreads;
+  out["threads"] = info.threads;
+  out["layers"] = info.layers;
+  out["weight_bytes"] = info.weightBytes;
+  nb::list profiles;
+  for (const EngineInfo::Profile& profile : info.profiles) {
+    nb::dict ranges;
+    for (const EngineInfo::Range& range : profile.ranges)
+      ranges[range.symbol.c_str()] = nb::make_tuple(range.min, range.opt, range.max);
+    nb::dict entry;
+    entry["ranges"] = ranges;
+    entry["enforced"] = profile.enforced;
+    profiles.append(entry);
+  }
+  out["profiles"] = profiles;
+  return out;
+}
+
+void bindReports(nb::module_& m) {
+  nb::class_<LayerReport>(m, "LayerReport")
+      .def_ro("name", &LayerReport::name)
+      .def_ro("operators", &LayerReport::operators)
+      .def_ro("kernel", &LayerReport::kernel)
+      .def_ro("origins", &LayerReport::origins)
+      .def_ro("milliseconds", &LayerReport::milliseconds)
+      .def_ro("share", &LayerReport::share)
+      .def_ro("flops", &LayerReport::flops)
+      .def_ro("bytes", &LayerReport::bytes)
+      .def_ro("intensity", &LayerReport::intensity)
+      .def_ro("compute_bound", &LayerReport::computeBound);
+  m.def("layer_table", &layerTable, nb::arg("layers"), nb::arg("most") = 0);
+  m.def("explanation_text", &explanationText, nb::arg("explanation"));
+}
+
+void bindEngine(nb::module_& m) {
+  nb::class_<TensorInfo>(m, "TensorInfo")
+      .def_ro("name", &TensorInfo::name)
+      .def_ro("dims", &TensorInfo::dims)
+      .def_prop_ro("dtype", [](const TensorInfo& info) { return dtypeName(info.dtype); })
+      .def("__str__", &TensorInfo::toString);
+  nb::class_<Engine>(m, "Engine")
+      .def("__bool__", [](const Engine& engine) { return static_cast<bool>(engine); })
+      .def("save", &Engine::save, nb::arg("path"), nb::call_guard<nb::gil_scoped_release>())
+      .def("serialize",
+           [](const Engine& engine) {
+             std::vector<std::byte> bytes;
+             {
+               nb::gil_scoped_release released;
+               bytes = engine.serialize();
+             }
+             return nb::bytes(bytes.data(), bytes.size());
+           })
+      .def_prop_ro("inputs", &Engine::inputs)
+      .def_prop_ro("outputs", &Engine::outputs)
+      .def("input_index", &Engine::inputIndex)
+      .def("output_index", &Engine::outputIndex)
+      .def("info", &infoOf)
+      .def("explain", &Engine::explain)
+      .def("typical_shapes", &Engine::typicalShapes, nb::arg("given") = Shapes());
+  nb::class_<ArrayContext>(m, "Context")
+      .def(nb::init<const Engine&>())
+      .def("set_profile", &ArrayContext::setProfile)
+      .def("set_input", &ArrayContext::setInput, nb::arg("index"), nb::arg("array"),
+           nb::arg("packed") = nb::none())
+      .def("set_output", &ArrayContext::setOutput, nb::arg("index"), nb::arg("array"),
+           nb::arg("packed") = false)
+      .def("output_shape", &ArrayContext::outputShape)
+      .def("run", &ArrayContext::run)
+      .def("profile", &ArrayContext::profile)
+      .def("clear", &ArrayContext::clear)
+      .def("memory", &ArrayContext::memory);
+}
+
+Engine loadFrom(nb::handle source, bool verify, int threads) {
+  LoadOptions options{verify, threads};
+  if (nb::isinstance<nb::str>(source)) {
+    std::string path = nb::cast<std::string>(source);
+    nb::gil_scoped_release released;
+    return Engine::load(path, options);
+  }
+  nb::bytes bytes = nb::cast<nb::bytes>(source);
+  std::span<const std::byte> span(static_cast<const std::byte*>(bytes.data()), bytes.size());
+  nb::gil_scoped_release released;
+  return Engine::deserialize(span, options);
+}
+
+using PythonRange = std::map<std::string, std::vector<Shape>>;  // min, opt, max by input
+
+void bindBuilder(nb::module_& m) {
+  m.def(
+      "build",
+      [](nb::handle model, const std::vector<PythonRange>& profiles, int threads, std::string isa,
+         int level, double budget, std::string cache, std::string dump, std::string stop,
+         std::vector<std::string> skip, std::vector<std::string> without, int logLevel,
+         nb::object log, nb::object progress) {
+        BuildOptions options;
+        for (const PythonRange& ranges : profiles) {
+          Profile& profile = options.profiles.emplace_back();
+          for (const auto& [name, shapes] : ranges)
+            profile.inputs[name] = {shapes.at(0), shapes.at(1), shapes.at(2)};
+        }
+        options.threads = threads;
+        options.isa = std::move(isa);
+        options.optimizationLevel = level;
+        options.budgetSeconds = budget;
+        options.timingCache = std::move(cache);
+        options.dumpIr = std::move(dump);
+        options.stopAfter = std::move(stop);
+        options.skipPasses = std::move(skip);
+        options.withoutKernels = std::move(without);
+        options.logLevel = static_cast<Severity>(logLevel);
+        return buildEngine(model, std::move(options), std::move(log), std::move(progress));
+      },
+      nb::arg("model"), nb::kw_only(), nb::arg("profiles"), nb::arg("threads"), nb::arg("isa"),
+      nb::arg("optimization_level"), nb::arg("budget"), nb::arg("timing_cache"), nb::arg("dump_ir"),
+      nb::arg("stop_after"), nb::arg("skip_passes"), nb::arg("without_kernels"),
+      nb::arg("log_level"), nb::arg("log").none(), nb::arg("progress").none());
+  m.def("build_phases", &buildPhases);
+}
+
+}  // namespace
+}  // namespace carnot::python
+
+NB_MODULE(_carnot, m) {
+  using namespace carnot::python;
+  translateErrors();
+  m.def("set_error_type", &setErrorType);
+  m.attr("version") = carnot::version();
+  bindReports(m);
+  bindEngine(m);
+  bindBuilder(m);
+  m.def("load", &loadFrom, nb::arg("source"), nb::arg("verify"), nb::arg("threads"));
+}

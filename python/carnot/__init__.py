@@ -1,0 +1,16 @@
+"""Carnot rebuilds trained networks for the machine at hand and runs them.
+
+    import carnot
+    engine = carnot.build("model.onnx")
+    outputs = engine.run({"x": array})
+"""
+
+from ._build import build, load
+from ._engine import Context, Engine, Explanation, Layer, Profile, TensorInfo
+from ._error import Error
+
+from _carnot import build_phases
+from _carnot import version as __version__
+
+__all__ = ["Context", "Engine", "Error", "Explanation", "Layer", "Profile", "TensorInfo", "build",
+           "build_phases", "load", "__version__"]

@@ -1,0 +1,131 @@
+"""Building and loading."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Union
+
+import _carnot
+
+from ._engine import Engine
+from ._error import Error
+
+_log = logging.getLogger("carnot")
+_LEVELS = {0: logging.CRITICAL, 1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO,
+           4: logging.DEBUG}
+
+Shape = Sequence[int]
+Ranges = Mapping[str, Union[Shape, tuple[Shape, Shape, Shape]]]
+
+
+def _range(name: str, value: Any) -> list[list[int]]:
+    """One shape, or the least, the best and the largest."""
+    try:
+        one = all(hasattr(dim, "__index__") for dim in value)
+        shapes = [[int(dim) for dim in shape] for shape in ([value] * 3 if one else value)]
+    except TypeError:
+        shapes = []
+    if len(shapes) != 3:
+        raise Error("InvalidArgument", f"profile of input {name} is {value!r}",
+                    "one shape, or three: (min, opt, max)")
+    return shapes
+
+
+def build(model: Any, *, profiles: Ranges | Iterable[Ranges] | None = None,
+          threads: int | None = None, isa: str = "native", optimization_level: int = 3,
+          budget: float | None = None, timing_cache: str | os.PathLike[str] | bool | None = None,
+          dump_ir: str | os.PathLike[str] | None = None, stop_after: str | None = None,
+          skip_passes: Iterable[str] = (), without_kernels: Iterable[str] = (),
+          progress: Callable[[str, int, int], None] | None = None) -> Engine | None:
+    """Builds an engine from an ONNX model for this machine.
+
+    Messages go to the logger "carnot". Ctrl-C cancels the build.
+
+    Args:
+        model: a path, the bytes of an ONNX file, or an onnx.ModelProto.
+        profiles: the shapes to tune for and to enforce: by input name one shape, or (min, opt, max);
+            one such dict, or several. None: dimension 0 is tuned at 1, other dynamic ones at 128, and
+            every shape runs.
+        threads: to use; None: CARNOT_THREADS if set, else the cores allowed to the process.
+        isa: instruction sets to build for: "native", "portable", "avx2", "avx512", or names joined
+            by "+".
+        optimization_level: 0 (no timing) to 5 (every candidate is timed).
+        budget: seconds for timing kernels; None: no limit.
+        timing_cache: the JSON file that keeps measurements; None: in the user's cache folder; False:
+            none. With the same cache the engine is the same to the byte.
+        dump_ir: folder for the graph's text after each phase.
+        stop_after: a phase of carnot.build_phases(); no engine is made then.
+        skip_passes, without_kernels: names to leave out, for tests and bisection.
+        progress: called with (phase, done, all) between units of work.
+
+    Returns:
+        The engine; None when `stop_after` ended the build.
+
+    Raises:
+        Error: Io, InvalidModel, Unsupported (naming file and node) or InvalidArgument.
+    """
+    if hasattr(model, "SerializeToString"):
+        model = model.SerializeToString()
+    elif isinstance(model, (bytearray, memoryview)):
+        model = bytes(model)
+    elif not isinstance(model, bytes):
+        try:
+            model = os.fspath(model)
+        except TypeError:
+            raise Error("InvalidArgument", f"model is a {type(model).__name__}",
+                        "a path, the bytes of an ONNX file or an onnx.ModelProto") from None
+    if profiles is None:
+        profiles = []
+    elif isinstance(profiles, Mapping):
+        profiles = [profiles]
+    level = _log.getEffectiveLevel()
+    native = _carnot.build(
+        model,
+        profiles=[{name: _range(name, value) for name, value in profile.items()}
+                  for profile in profiles],
+        threads=_threads(threads), isa=isa, optimization_level=optimization_level,
+        budget=-1.0 if budget is None else float(budget), timing_cache=_cache(timing_cache),
+        dump_ir=os.fspath(dump_ir) if dump_ir is not None else "", stop_after=stop_after or "",
+        skip_passes=list(skip_passes), without_kernels=list(without_kernels),
+        log_level=max(severity for severity, python in _LEVELS.items()
+                      if python >= level or severity == 0),
+        log=lambda severity, message: _log.log(_LEVELS[severity], "%s", message),
+        progress=progress)
+    return Engine(native) if native else None
+
+
+def _threads(threads: int | None) -> int:
+    if threads is None:
+        return 0
+    if threads < 1:
+        raise Error("InvalidArgument", f"threads = {threads}", "1 or more")
+    return threads
+
+
+def _cache(timing_cache: Any) -> str:
+    if timing_cache is None or timing_cache is True:
+        return ""
+    return "none" if timing_cache is False else os.fspath(timing_cache)
+
+
+def load(source: str | os.PathLike[str] | bytes, *, verify: bool = False,
+         threads: int | None = None) -> Engine:
+    """Loads an engine from its file, which is mapped, or from its bytes, which are copied.
+
+    Args:
+        source: a path, or what Engine.serialize gave.
+        verify: hash the weights now; the engine's description always is.
+        threads: to run with; None: CARNOT_THREADS if set, else what the engine was tuned for, at most
+            the cores allowed.
+
+    Raises:
+        Error: Io; InvalidModel for a damaged or foreign file; Incompatible for another version,
+            instruction set or device.
+    """
+    if isinstance(source, (bytearray, memoryview)):
+        source = bytes(source)
+    elif not isinstance(source, bytes):
+        source = os.fspath(source)
+    return Engine(_carnot.load(source, verify, _threads(threads)))
