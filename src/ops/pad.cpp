@@ -51,8 +51,7 @@ static int64_t sourceOf(PadMode mode, int64_t at, int64_t extent) {
   throwInternal("pad mode");
 }
 
-// For each output index of an axis the input's, or -1. What negative pads crop is out of sight.
-static std::vector<int64_t> axisSources(PadMode mode, int64_t extent, int64_t begin, int64_t end) {
+std::vector<int64_t> padSources(PadMode mode, int64_t extent, int64_t begin, int64_t end) {
   const int64_t cropped = std::max<int64_t>(0, -begin);
   const int64_t visible = extent - cropped - std::max<int64_t>(0, -end);
   std::vector<int64_t> sources;
@@ -71,7 +70,7 @@ static void reference(const Pad& pad, const ReferenceContext& context) {
   const std::vector<int64_t> pads = loadInts(context.in(1)), strides = rowMajorStrides(x.dims);
   std::vector<std::vector<int64_t>> sources;
   for (size_t axis = 0; axis < x.dims.size(); ++axis)
-    sources.push_back(axisSources(pad.mode, x.dims[axis], pads[axis], pads[x.dims.size() + axis]));
+    sources.push_back(padSources(pad.mode, x.dims[axis], pads[axis], pads[x.dims.size() + axis]));
   zeroElements(y);
   int64_t out = 0;
   forEachIndex(y.dims, [&](std::span<const int64_t> at) {

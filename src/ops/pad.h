@@ -17,4 +17,9 @@ struct Pad {
 template <>
 const OpDef& definitionOf<Pad>();
 
+// For each output element along an axis of `extent` the input's, or -1 for the constant. What
+// negative pads crop is out of sight. Throws Error (InvalidArgument) when another mode than
+// Constant finds nothing to repeat.
+std::vector<int64_t> padSources(PadMode mode, int64_t extent, int64_t begin, int64_t end);
+
 }  // namespace carnot

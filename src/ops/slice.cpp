@@ -10,8 +10,7 @@
 
 namespace carnot {
 
-// Where ONNX's start falls: forward in [0, extent], backward in [0, extent - 1].
-static int64_t startElement(int64_t start, int64_t step, int64_t extent) {
+int64_t sliceStart(int64_t start, int64_t step, int64_t extent) {
   const int64_t most = step > 0 ? extent : extent - 1;
   return std::min(start < 0 ? std::max<int64_t>(0, start + extent) : start, most);
 }
@@ -23,7 +22,7 @@ static void reference(const Slice& slice, const ReferenceContext& context) {
   for (size_t i = 0; i < slice.axes.size(); ++i) {
     const auto axis = static_cast<size_t>(slice.axes[i]);
     const int64_t start = context.in(1).loadInt(static_cast<int64_t>(i));
-    first += strides[axis] * startElement(start, slice.steps[i], x.dims[axis]);
+    first += strides[axis] * sliceStart(start, slice.steps[i], x.dims[axis]);
     strides[axis] *= slice.steps[i];
   }
   int64_t out = 0;

@@ -18,4 +18,7 @@ struct Slice {
 template <>
 const OpDef& definitionOf<Slice>();
 
+// Where ONNX's start falls: forward in [0, extent], backward in [0, extent - 1] (-1 when empty).
+int64_t sliceStart(int64_t start, int64_t step, int64_t extent);
+
 }  // namespace carnot

@@ -129,7 +129,9 @@ Instance makeInstance(const KernelCase& kernelCase) {
     instance.expected.emplace_back(type.dtype, type.shape.evaluate(lookup));
   }
   for (const Tensor& tensor : instance.expected) outputs.push_back(tensor.view());
-  referenceRegion(instance.region, {views, outputs, {}});
+  std::map<std::string, Dim> symbols;
+  for (const auto& [symbol, value] : instance.symbols) symbols.emplace(symbol, value);
+  referenceRegion(instance.region.substitute(symbols), {views, outputs, {}});
   return instance;
 }
 
@@ -267,6 +269,7 @@ void runConfiguration(const Kernel& kernel, const Instance& instance, const Prob
   Prepared prepared = kernel.prepare(problem, configuration);
   auto bound = kernel.bind(bindArguments(prepared, host));
   ConcreteShapes shapes, allShapes;
+  shapes.symbols = allShapes.symbols = instance.symbols;
   for (const CaseTensor& input : instance.inputs)
     allShapes.inputs.push_back(input.desc.present ? input.data.dims() : std::vector<int64_t>());
   for (int input : prepared.runtimeInputs)
