@@ -56,6 +56,17 @@ def draw():
 # ---- engines: each opens a model and gives a callable {name: array} -> {name: array} --------------
 
 
+def with_carnot(path, threads):
+    import carnot
+
+    start = time.perf_counter()
+    engine = carnot.build(path, threads=threads)
+    run = engine.context().run
+    model = lambda feeds: run(feeds)  # noqa: E731: carries the engine along for the report
+    model.engine, model.build_seconds = engine, time.perf_counter() - start
+    return model
+
+
 def with_onnxruntime(path, threads):
     import onnxruntime
 
@@ -84,6 +95,7 @@ class Timed:
     def __call__(self, feeds):
         start = time.perf_counter()
         outputs = self.run(feeds)
+        self.feeds = feeds
         self.seconds.append(time.perf_counter() - start)
         return outputs
 
@@ -100,13 +112,14 @@ def reader(open_model, threads, characters):
 def print_texts(readings):
     """Side by side: {engine: lines}."""
     names = list(readings)
-    print("  ".join(f"{name:<46}" for name in names).rstrip())
+    width = max([len(line.text) + 7 for lines in readings.values() for line in lines], default=20)
+    print("  ".join(f"{name:<{width}}" for name in names).rstrip())
     for row in range(max(map(len, readings.values()))):
         cells = []
         for name in names:
             lines = readings[name]
             cell = f"{lines[row].text} ({lines[row].confidence:.2f})" if row < len(lines) else "-"
-            cells.append(f"{cell:<46}")
+            cells.append(f"{cell:<{width}}")
         print("  ".join(cells).rstrip())
 
 
@@ -136,6 +149,35 @@ def print_times(times):
         print(f"{stage:<22}" + "".join(f"{cell:14.2f}" for cell in cells) + ratio)
 
 
+def print_engines(one):
+    """How each stage's engine was made and what it holds."""
+    print(f"{'engine':<12}{'built in':>10}{'layers':>8}{'weights':>11}{'activations':>13}   slowest layers")
+    for stage in STAGES:
+        timed = getattr(one, stage)
+        engine = timed.run.engine
+        layers = engine.profile(timed.feeds, runs=5)
+        memory = engine.context()
+        memory.run(timed.feeds)
+        slowest = sorted(layers, key=lambda layer: -layer.share)[:3]
+        text = ", ".join(f"{layer.operators} {layer.share:.0%}" for layer in slowest)
+        print(f"{stage:<12}{timed.run.build_seconds:8.2f} s{len(layers):8d}"
+              f"{engine.info['weight_bytes'] / 2**20:7.1f} MiB{memory.memory()[0] / 2**20:9.1f} MiB   {text}")
+
+
+def print_slowest(one, count=8):
+    """The layers of all stages that take the most of a picture's time."""
+    rows = []
+    for stage in STAGES:
+        timed = getattr(one, stage)
+        rows += [(layer.milliseconds, stage, layer)
+                 for layer in timed.run.engine.profile(timed.feeds, runs=5)]
+    print(f"{'slowest layers':<44}{'ms':>8}{'GFLOP/s':>9}  {'bound':<8}kernel")
+    for milliseconds, stage, layer in sorted(rows, key=lambda row: -row[0])[:count]:
+        rate = layer.flops / milliseconds / 1e6 if milliseconds else 0
+        print(f"{stage + ': ' + layer.operators:<44.43}{milliseconds:8.3f}{rate:9.1f}  "
+              f"{layer.bound:<8}{layer.kernel}")
+
+
 def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--picture", type=Path, help="read this picture instead of a drawn one")
@@ -148,7 +190,7 @@ def main(arguments):
     if options.save:
         picture.save(options.save)
     characters = recognizer_classes(model_folder() / STAGES["recognize"])
-    engines = {"onnxruntime": with_onnxruntime}
+    engines = {"carnot": with_carnot, "onnxruntime": with_onnxruntime}
     readers = {name: reader(open_model, options.threads, characters)
                for name, open_model in engines.items()}
 
@@ -157,6 +199,10 @@ def main(arguments):
     print_texts(readings)
     print()
     print_times(race(readers, picture, options.rounds))
+    print()
+    print_engines(readers["carnot"])
+    print()
+    print_slowest(readers["carnot"])
     return 0
 
 
