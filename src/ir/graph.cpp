@@ -215,8 +215,7 @@ void Graph::erase(Node* node) {
     ensure(output->consumers.empty() && !isOutput(output), "an erased node is still used");
   for (Value* input : node->inputs)
     if (input) removeOne(input->consumers, node);
-  std::unordered_set<const Value*> gone(node->outputs.begin(), node->outputs.end());
-  std::erase_if(values_, [&](const auto& value) { return gone.contains(value.get()); });
+  std::erase_if(values_, [&](const auto& value) { return value->producer == node; });
   nodes_.erase(node->position);
 }
 

@@ -14,9 +14,11 @@ namespace carnot {
 namespace {
 
 constexpr int64_t kReadElements = 1 << 16;
-constexpr int kMaxDepth = 32;
+// Tensors looked at for one answer; arithmetic that shares operands would be walked again and
+// again.
+constexpr int kMaxVisits = 256;
 
-std::optional<Affine> affineOf(const Value* value, int depth);
+std::optional<Affine> affineOf(const Value* value, int& visits);
 
 // The one number that the tensor holds, when known.
 std::optional<Dim> numberOf(const Value* value) {
@@ -66,8 +68,9 @@ std::vector<Dim> padded(const Affine& affine, size_t rank) {
   return steps;
 }
 
-std::optional<Affine> ofSum(const Node* node, int depth) {
-  std::optional<Affine> a = affineOf(node->inputs[0], depth), b = affineOf(node->inputs[1], depth);
+std::optional<Affine> ofSum(const Node* node, int& visits) {
+  std::optional<Affine> a = affineOf(node->inputs[0], visits),
+                        b = affineOf(node->inputs[1], visits);
   if (!a || !b) return std::nullopt;
   const Dim sign = node->as<Sub>() ? -1 : 1;
   const size_t rank = node->outputs[0]->type.shape.rank();
@@ -78,10 +81,10 @@ std::optional<Affine> ofSum(const Node* node, int depth) {
   return result;
 }
 
-std::optional<Affine> ofProduct(const Node* node, int depth) {
+std::optional<Affine> ofProduct(const Node* node, int& visits) {
   for (size_t i = 0; i < 2; ++i) {
     std::optional<Dim> factor = numberOf(node->inputs[1 - i]);
-    std::optional<Affine> affine = factor ? affineOf(node->inputs[i], depth) : std::nullopt;
+    std::optional<Affine> affine = factor ? affineOf(node->inputs[i], visits) : std::nullopt;
     if (!affine) continue;
     Affine result{affine->offset * *factor, padded(*affine, node->outputs[0]->type.shape.rank())};
     for (Dim& step : result.steps) step = step * *factor;
@@ -91,14 +94,14 @@ std::optional<Affine> ofProduct(const Node* node, int depth) {
 }
 
 // The first elements along the axes.
-std::optional<Affine> ofSlice(const Node* node, int depth) {
+std::optional<Affine> ofSlice(const Node* node, int& visits) {
   const auto* slice = node->as<Slice>();
   const auto& starts = node->inputs[1]->contents;
   const bool fromFirst = starts && std::all_of(starts->begin(), starts->end(),
                                                [](const Dim& start) { return start == Dim(0); });
   const bool inSteps =
       std::all_of(slice->steps.begin(), slice->steps.end(), [](int64_t step) { return step == 1; });
-  return fromFirst && inSteps ? affineOf(node->inputs[0], depth) : std::nullopt;
+  return fromFirst && inSteps ? affineOf(node->inputs[0], visits) : std::nullopt;
 }
 
 std::optional<Affine> ofRange(const Node* node) {
@@ -107,20 +110,19 @@ std::optional<Affine> ofRange(const Node* node) {
   return Affine{*start, {*delta}};
 }
 
-std::optional<Affine> affineOf(const Value* value, int depth) {
-  if (!value || !isInteger(value->type.dtype) || depth == kMaxDepth) return std::nullopt;
+std::optional<Affine> affineOf(const Value* value, int& visits) {
+  if (!value || !isInteger(value->type.dtype) || ++visits > kMaxVisits) return std::nullopt;
   if (std::optional<Dim> number = numberOf(value))
     return Affine{*number, std::vector<Dim>(value->type.shape.rank(), 0)};
   if (value->isConstant()) return ofConstant(*value->constant);
   const Node* node = value->producer;
   if (!node || !node->op) return std::nullopt;
-  ++depth;
   if (node->as<Range>()) return ofRange(node);
-  if (node->as<Add>() || node->as<Sub>()) return ofSum(node, depth);
-  if (node->as<Mul>()) return ofProduct(node, depth);
-  if (node->as<Slice>()) return ofSlice(node, depth);
+  if (node->as<Add>() || node->as<Sub>()) return ofSum(node, visits);
+  if (node->as<Mul>()) return ofProduct(node, visits);
+  if (node->as<Slice>()) return ofSlice(node, visits);
   if (!node->as<Reshape>() && !node->as<Expand>() && !node->as<Cast>()) return std::nullopt;
-  std::optional<Affine> inner = affineOf(node->inputs[0], depth);
+  std::optional<Affine> inner = affineOf(node->inputs[0], visits);
   if (!inner) return std::nullopt;
   const Shape &before = node->inputs[0]->type.shape, &after = value->type.shape;
   if (node->as<Reshape>()) return throughReshape(*inner, before, after);
@@ -129,7 +131,10 @@ std::optional<Affine> affineOf(const Value* value, int depth) {
 
 }  // namespace
 
-std::optional<Affine> affineOf(const Value* value) { return affineOf(value, 0); }
+std::optional<Affine> affineOf(const Value* value) {
+  int visits = 0;
+  return affineOf(value, visits);
+}
 
 std::optional<Dim> countingUp(const Affine& affine, const Shape& shape) {
   if (affine.offset != Dim(0)) return std::nullopt;

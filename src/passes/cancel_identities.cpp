@@ -14,6 +14,7 @@
 #include "ops/resize.h"
 #include "ops/slice.h"
 #include "ops/transpose.h"
+#include "ops/where.h"
 #include "passes/match.h"
 #include "passes/passes.h"
 
@@ -67,13 +68,14 @@ Value* besideNeutral(const Node* node) {
   return nullptr;
 }
 
-// f(f(x)) = f(x), or = x.
+// f(f(x)) = f(x), or = x; a choice between a tensor and itself.
 Value* besideTwin(const Node* node) {
   if (node->as<Not>())
     if (const Node* inner = producerAs<Not>(node->inputs[0])) return inner->inputs[0];
   if (node->as<Neg>())
     if (const Node* inner = producerAs<Neg>(node->inputs[0])) return inner->inputs[0];
   if (node->as<Relu>() && producerAs<Relu>(node->inputs[0])) return node->inputs[0];
+  if (node->as<Where>() && node->inputs[1] == node->inputs[2]) return node->inputs[1];
   return nullptr;
 }
 

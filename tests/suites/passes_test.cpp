@@ -3,6 +3,7 @@
 // environment rewrites the graphs after.
 #include "passes/pass.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -162,6 +163,27 @@ TEST(Passes, RequiredPassesAreNeitherSkippedNorLimited) {
   for (const auto& node : graph.nodes()) EXPECT_TRUE(node->region) << node->name;
   options.skip = {"wrap-operators"};
   EXPECT_THROW(runPasses(graph, Phase::Fuse, options), Error);
+}
+
+TEST(Passes, RegionsStayWithinTheirLimits) {
+  std::string text = "graph g\ninput %x : float32[4]\n";
+  for (int i = 0; i < 12; ++i) text += fmt::format("input %i{} : float32[4]\n", i);
+  std::string last = "x";
+  for (int i = 0; i < 60; ++i) {
+    const std::string operand = i % 5 == 0 ? fmt::format("i{}", i / 5) : last;
+    text += fmt::format("%t{} : float32[4] = Add(%{}, %{})\n", i, last, operand);
+    last = fmt::format("t{}", i);
+  }
+  Graph graph = parseGraph(text + "output %" + last + "\n");
+  runPasses(graph, Phase::Fuse, {});
+  size_t steps = 0;
+  for (const auto& node : graph.nodes()) {
+    steps += node->region->steps.size();
+    EXPECT_LE(node->region->steps.size(), 24u);
+    EXPECT_LE(node->region->inputCount, 8);
+  }
+  EXPECT_EQ(steps, 60u);
+  EXPECT_LE(graph.nodes().size(), 4u);
 }
 
 TEST(Passes, SkippedPassesDoNothingAndReportsCountPatches) {
