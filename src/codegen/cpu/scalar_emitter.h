@@ -19,12 +19,14 @@ struct VectorSource {
     Register,  // in vector register `reg`, which the program may overwrite
     Dense,     // consecutive elements
     Splat,     // one element for every lane
+    Partial,   // for a Bool: whether the lane exists in a partial vector
   };
   Kind kind = Kind::Register;
   int reg = -1;
   Address address;
 
   static VectorSource inRegister(int reg) { return {Kind::Register, reg, {}}; }
+  static VectorSource partial() { return {Kind::Partial, -1, {}}; }
   static VectorSource dense(Xbyak::RegExp where) {
     return {Kind::Dense, -1, [where] { return where; }};
   }

@@ -151,6 +151,14 @@ void VectorEmission::loadVector(DType type, const Xmm& dst, const VectorSource& 
 }
 
 void VectorEmission::loadMask(int reg, const VectorSource& source) {
+  if (source.kind == VectorSource::Kind::Partial) {
+    ensure(tail_.active, "a partial vector has a tail");
+    if (avx512_)
+      a_.kmovw(Opmask(reg), tail_.mask);
+    else
+      laneMask(view(reg, ValueClass::Mask), 4);
+    return;
+  }
   if (avx512_) {
     const Xmm bytes = temporary(ValueClass::I32);
     loadVector(DType::Bool, bytes, source);
