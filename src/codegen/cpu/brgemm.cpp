@@ -54,10 +54,8 @@ std::shared_ptr<const MachineCode> Generator::generate() {
 void Generator::multiplyTaps(size_t countField, int k) {
   Label nextTap, done;
   mov(tapCount, ptr[args + static_cast<int>(countField)]);
-  if (spec_.tailK) {
-    test(tapCount, tapCount);
-    jz(done, T_NEAR);
-  }
+  test(tapCount, tapCount);
+  jz(done, T_NEAR);
   align(32);
   L(nextTap);
   mov(tapA, ptr[tap]);

@@ -5,8 +5,11 @@
 #include <algorithm>
 
 #include "ops/conv.h"
+#include "ops/conv_transpose.h"
 
 namespace carnot {
+
+constexpr int64_t kMaxDim = 1 << 20;  // of weights and windows
 
 std::variant<Refusal, std::vector<BlockedOperand>> blockedOperands(const Problem& problem,
                                                                    const AnchoredRegion& region,
@@ -96,13 +99,15 @@ TilePointers blockedPointers(const RunArguments& arguments, size_t outputs,
   return pointers;
 }
 
-std::variant<Refusal, ConvProblem> convProblem(const Problem& problem) {
-  auto anchored = anchoredRegion(problem, "Conv");
-  if (auto* refusal = std::get_if<Refusal>(&anchored)) return *refusal;
+namespace {
+
+template <typename Op>
+std::variant<Refusal, ConvProblem> convProblemOf(const Problem& problem, AnchoredRegion region) {
+  constexpr bool kTransposed = std::is_same_v<Op, ConvTranspose>;
   ConvProblem out;
-  out.region = std::get<AnchoredRegion>(std::move(anchored));
+  out.region = std::move(region);
   const Region::Step& step = *out.region.anchor;
-  const Conv& conv = *step.op.as<Conv>();
+  const Op& conv = *step.op.as<Op>();
   out.x = step.inputs[0];
   out.w = step.inputs[1];
   const TensorDesc& w = problem.inputs[static_cast<size_t>(out.w)];
@@ -114,11 +119,11 @@ std::variant<Refusal, ConvProblem> convProblem(const Problem& problem) {
   if (axes > 2) return Refusal{fmt::format("has one or two spatial axes, not {}", axes)};
   std::vector<int64_t> dims = w.shape.concrete();
   for (int64_t dim : dims)
-    if (dim < 1 || dim > (1 << 20)) return Refusal{"the weights are empty or beyond all bounds"};
+    if (dim < 1 || dim > kMaxDim) return Refusal{"the weights are empty or beyond all bounds"};
   out.block = problem.device.floatLanes();
   out.group = conv.group;
-  out.inputs = dims[1];
-  out.outputs = dims[0] / conv.group;
+  out.inputs = kTransposed ? dims[0] / conv.group : dims[1];
+  out.outputs = kTransposed ? dims[1] : dims[0] / conv.group;
   out.line = axes == 1;
   auto axis = [&](size_t i) {
     return WindowAxis{dims[2 + i], conv.strides[i], conv.dilations[i], conv.pads[i],
@@ -126,6 +131,9 @@ std::variant<Refusal, ConvProblem> convProblem(const Problem& problem) {
   };
   if (!out.line) out.height = axis(0);
   out.width = axis(axes - 1);
+  for (const WindowAxis& each : {out.height, out.width})
+    for (int64_t extent : {each.stride, each.dilation, each.padBegin, each.padEnd})
+      if (extent > kMaxDim) return Refusal{"the window is beyond all bounds"};
   const int bias = step.inputs.size() > 2 ? step.inputs[2] : -1;
   if (bias >= 0) prependAddition(out.region, bias);
   if (std::ranges::find(out.region.operands, out.w) != out.region.operands.end())
@@ -134,6 +142,16 @@ std::variant<Refusal, ConvProblem> convProblem(const Problem& problem) {
   if (auto* refusal = std::get_if<Refusal>(&operands)) return *refusal;
   out.operands = std::get<std::vector<BlockedOperand>>(std::move(operands));
   return out;
+}
+
+}  // namespace
+
+std::variant<Refusal, ConvProblem> convProblem(const Problem& problem, bool transposed) {
+  auto anchored = anchoredRegion(problem, transposed ? "ConvTranspose" : "Conv");
+  if (auto* refusal = std::get_if<Refusal>(&anchored)) return *refusal;
+  AnchoredRegion region = std::get<AnchoredRegion>(std::move(anchored));
+  return transposed ? convProblemOf<ConvTranspose>(problem, std::move(region))
+                    : convProblemOf<Conv>(problem, std::move(region));
 }
 
 std::vector<int> ConvProblem::runtimeInputs() const {

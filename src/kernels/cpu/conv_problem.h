@@ -61,7 +61,7 @@ struct ConvProblem {
   ConvShapes shapesOf(const std::vector<TensorType>& concrete) const;
 };
 
-std::variant<Refusal, ConvProblem> convProblem(const Problem& problem);
+std::variant<Refusal, ConvProblem> convProblem(const Problem& problem, bool transposed = false);
 
 // The operands' kinds for a result [N, C, spatial...] in channel-blocked layout; shared by kernels
 // with such outputs. The first `biases` operands are vectors of C.
