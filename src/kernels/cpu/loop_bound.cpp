@@ -176,6 +176,7 @@ class BoundLoop final : public BoundKernel {
     data_.runtimeInputs = data_.analyzed.runtimeInputs(problem, configuration);
     data_.packed = data_.analyzed.packed(problem, configuration);
     takeWeights(arguments);
+    maxPeriod_ = maxLoopPeriod(data_.analyzed.loop, problem.device.isa);
     generateAhead();
   }
 
@@ -203,8 +204,7 @@ class BoundLoop final : public BoundKernel {
         }
       }
     }
-    const IsaSet isa = problem.device.isa;
-    LoopShape shape = shapeLoop(loop, operands, block, maxLoopPeriod(loop, isa));
+    LoopShape shape = shapeLoop(loop, operands, block, maxPeriod_);
     auto function = functionFor(shape.variant);
     return std::make_unique<LoopExecutable>(data_, std::move(shape), std::move(function));
   }
@@ -258,6 +258,7 @@ class BoundLoop final : public BoundKernel {
   }
 
   BoundLoopData data_;
+  int maxPeriod_ = 1;
   mutable std::mutex mutex_;
   mutable std::map<LoopShape::Variant, std::shared_ptr<const LoopFunction>> functions_;
 };
