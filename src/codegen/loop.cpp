@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "ops/batch_norm.h"
+#include "ops/group_norm.h"
 #include "ops/instance_norm.h"
 #include "ops/layer_norm.h"
 #include "ops/reduce.h"
@@ -43,6 +44,7 @@ class LoopBuilder {
     for (const Region::Step& step : region_.steps) append(step);
     loop_.reduced.assign(loop_.rank, false);
     for (int axis : reducedAxes_.value_or(std::vector<int>{})) loop_.reduced[axis] = true;
+    loop_.channelGroups = std::max<int64_t>(groups_, 1);
     for (Loop::Operand& operand : loop_.operands) operand.perRow = isPerRow(operand);
     for (const auto& [tensor, axes] : foldedTensors_) checkFolded(tensor);
     addOutputs();
@@ -153,7 +155,9 @@ class LoopBuilder {
       return appendNorm(step, norm->axis, norm->epsilon, true);
     if (const auto* norm = op.as<RmsNorm>())
       return appendNorm(step, norm->axis, norm->epsilon, false);
-    if (const auto* norm = op.as<InstanceNorm>()) return appendInstanceNorm(step, norm->epsilon);
+    if (const auto* norm = op.as<InstanceNorm>()) return appendChannelNorm(step, norm->epsilon, 0);
+    if (const auto* norm = op.as<GroupNorm>())
+      return appendChannelNorm(step, norm->epsilon, norm->groups);
     if (const auto* norm = op.as<BatchNorm>()) return appendBatchNorm(step, norm->epsilon);
     refuse(fmt::format("{} is no loop over rows", op.name()));
   }
@@ -169,12 +173,15 @@ class LoopBuilder {
     define(output, step.op.definition().expression(step.op, builder_, operands), space);
   }
 
-  // Notes the axes along which the region reduces; all its operators must agree.
-  void reduceAlong(int tensor, Axes axes) {
+  // Notes the axes along which the region reduces; all its operators must agree. `groups`: of the
+  // channel axis among them; 0 where it is reduced whole or not at all.
+  void reduceAlong(int tensor, Axes axes, int64_t groups = 0) {
     std::ranges::sort(axes);
     if (axes.empty()) refuse("a reduction along no axis");
-    if (reducedAxes_ && *reducedAxes_ != axes) refuse("reductions along different axes");
+    if (reducedAxes_ && (*reducedAxes_ != axes || groups_ != groups))
+      refuse("reductions along different axes");
     reducedAxes_ = axes;
+    groups_ = groups;
     foldedTensors_.emplace_back(tensor, axes);
   }
 
@@ -293,11 +300,13 @@ class LoopBuilder {
     return sameType(valueOf(step.inputs[static_cast<size_t>(input)], {channel}), like);
   }
 
-  void appendInstanceNorm(const Region::Step& step, double epsilon) {
+  // Over the spatial axes of each channel, or of each of `groups` runs of channels.
+  void appendChannelNorm(const Region::Step& step, double epsilon, int64_t groups) {
     const int x = step.inputs[0];
-    requireFloat(x, "InstanceNorm");
+    requireFloat(x, step.op.name());
     const Axes axes = axesOf(x);
-    reduceAlong(x, Axes(axes.begin() + 2, axes.end()));
+    if (groups > 0 && axes[1] != loop_.channelAxis) refuse("GroupNorm of less than the loop");
+    reduceAlong(x, Axes(axes.begin() + (groups > 0 ? 1 : 2), axes.end()), groups);
     const ScalarValue y = normalized(valueOf(x, axes), epsilon, true);
     define(step.firstOutput, y * perChannel(step, 1, y) + perChannel(step, 2, y), axes);
   }
@@ -383,6 +392,7 @@ class LoopBuilder {
   std::vector<std::optional<ScalarValue>> values_;  // by tensor, those made by steps
   std::vector<ScalarValue> folded_;
   std::optional<Axes> reducedAxes_;
+  int64_t groups_ = 0;
   std::vector<std::pair<int, Axes>> foldedTensors_;
 };
 

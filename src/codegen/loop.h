@@ -69,6 +69,8 @@ struct Loop {
   std::vector<DType> scalars, temporaries;
   std::vector<Pass> passes;
   int channelAxis = -1;  // of tensors [N, C, spatial...] that span the loop; -1 below rank 3
+  // More than 1: the channel axis, which is reduced, is so within each of as many equal groups.
+  int64_t channelGroups = 1;
 
   bool hasRows() const;
   // Scalar operations of one element over all passes, functions counted by their lowered size.

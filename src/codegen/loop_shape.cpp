@@ -24,6 +24,21 @@ struct Axis {
               "extents that broadcast");
 }
 
+// The channel axis, reduced within groups, as two: the groups, which are not, and a group's
+// channels.
+void splitGroups(const Loop& loop, std::vector<Axis>& axes) {
+  if (loop.channelGroups == 1) return;
+  Axis& channels = axes[loop.channelAxis];
+  if (channels.extent % loop.channelGroups != 0)
+    throw Error(ErrorCode::InvalidModel,
+                fmt::format("{} channels in {} groups", channels.extent, loop.channelGroups),
+                "groups of equal size");
+  channels.extent /= loop.channelGroups;
+  Axis groups{.extent = loop.channelGroups, .reduced = false, .strides = channels.strides};
+  for (int64_t& stride : groups.strides) stride *= channels.extent;
+  axes.insert(axes.begin() + loop.channelAxis, std::move(groups));
+}
+
 std::vector<Axis> makeAxes(const Loop& loop, std::span<const OperandDims> operands, int block) {
   const bool blocked = block > 1;
   std::vector<Axis> axes(static_cast<size_t>(loop.rank) + (blocked ? 1 : 0));
@@ -56,6 +71,7 @@ std::vector<Axis> makeAxes(const Loop& loop, std::span<const OperandDims> operan
       stride *= extent;
     }
   }
+  splitGroups(loop, axes);
   return axes;
 }
 
