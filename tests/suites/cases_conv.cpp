@@ -3,7 +3,8 @@
 namespace carnot::test {
 
 std::span<const KernelCase> convCases() {
-  static const std::vector<std::string> direct{"cpu/conv/direct"};
+  static const std::vector<std::string> direct{"cpu/conv/direct", "cpu/conv/portable"};
+  static const std::vector<std::string> portable{"cpu/conv/portable"};
   static const std::string unpadded =
       "Conv{strides=[1,1], pads=[0,0,0,0], dilations=[1,1], group=1}";
   static const std::string same = "Conv{strides=[1,1], pads=[1,1,1,1], dilations=[1,1], group=1}";
@@ -110,6 +111,18 @@ std::span<const KernelCase> convCases() {
        .inputs = {"float32[1, 1040, 3, 4]", "const float32[70, 1040, 3, 3]", "const float32[70]",
                   "float32[1, 70, 3, 4]"},
        .supportedBy = direct},
+      {.name = "conv_weights_at_run_time",
+       .region = "(a,b,s) c=" + same + "(a,b,s) d=Relu(c) -> d",
+       .inputs = {"float32[batch=2, 6, 9, 8]", "float32[7, 6, 3, 3]", "float32[7]"},
+       .supportedBy = portable},
+      {.name = "conv_groups_of_odd_channels",
+       .region = region("Conv{strides=[1,2], pads=[1,1,1,1], dilations=[1,1], group=3}"),
+       .inputs = {"float32[2, 15, 9, 8]", "const float32[6, 5, 3, 3]"},
+       .supportedBy = portable},
+      {.name = "conv_operand_over_pixels",
+       .region = "(a,b,s) c=" + same + "(a,b) d=Mul(c,s) -> d",
+       .inputs = {"float32[2, 5, 9, 8]", "const float32[6, 5, 3, 3]", "float32[2, 1, 9, 8]"},
+       .supportedBy = portable},
   };
   return cases;
 }

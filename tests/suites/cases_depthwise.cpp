@@ -3,7 +3,7 @@
 namespace carnot::test {
 
 std::span<const KernelCase> depthwiseCases() {
-  static const std::vector<std::string> depthwise{"cpu/conv/depthwise"};
+  static const std::vector<std::string> depthwise{"cpu/conv/depthwise", "cpu/conv/portable"};
   static const std::vector<KernelCase> cases{
       {.name = "depthwise_3x3",
        .region = "(a,b) c=Conv{strides=[1,1], pads=[1,1,1,1], dilations=[1,1], group=40}(a,b) -> c",

@@ -3,8 +3,8 @@
 namespace carnot::test {
 
 std::span<const KernelCase> matMulCases() {
-  static const std::vector<std::string> packed{"cpu/matmul/packed"};
-  static const std::vector<std::string> batched{"cpu/matmul/batched"};
+  static const std::vector<std::string> packed{"cpu/matmul/packed", "cpu/matmul/portable"};
+  static const std::vector<std::string> batched{"cpu/matmul/batched", "cpu/matmul/portable"};
   static const std::vector<KernelCase> cases{
       {.name = "matmul_whole_tiles",
        .region = "(a,b) c=MatMul(a,b) -> c",

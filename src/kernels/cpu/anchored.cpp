@@ -7,7 +7,8 @@
 
 namespace carnot {
 
-std::variant<Refusal, AnchoredRegion> anchoredRegion(const Problem& problem, std::string_view op) {
+std::variant<Refusal, AnchoredRegion> anchoredRegion(const Problem& problem, std::string_view op,
+                                                     TailRefusal tailRefusal) {
   const Region& region = problem.region;
   AnchoredRegion out;
   out.anchor = region.anchor();
@@ -43,7 +44,7 @@ std::variant<Refusal, AnchoredRegion> anchoredRegion(const Problem& problem, std
   if (program.outputs.size() == 1 && program.nodes[program.outputs[0]].op == ScalarOp::Input &&
       program.nodes[program.outputs[0]].index == 0)
     return out;
-  if (auto reason = epilogueRefusal(tail->program, problem.device.isa))
+  if (auto reason = tailRefusal(tail->program, problem.device.isa))
     return Refusal{"the steps behind the products: " + *reason};
   out.program = program;
   out.operands = tail->operands;

@@ -19,9 +19,13 @@ struct AnchoredRegion {
   std::vector<int> operands;  // of the program behind Input 0: region inputs
 };
 
+// Why a tail cannot be carried out on an instruction set; nullopt when it can.
+using TailRefusal = std::optional<std::string> (*)(const ScalarProgram& program, IsaSet isa);
+
 // The problem as an operator named `op`, alone or with a tail that is float32 throughout and keeps
 // its shape; else why it is not.
-std::variant<Refusal, AnchoredRegion> anchoredRegion(const Problem& problem, std::string_view op);
+std::variant<Refusal, AnchoredRegion> anchoredRegion(const Problem& problem, std::string_view op,
+                                                     TailRefusal tailRefusal = epilogueRefusal);
 
 // Puts `result + operand` in front of the tail; `input` is a region input.
 void prependAddition(AnchoredRegion& region, int input);

@@ -1,13 +1,10 @@
-#include <fmt/core.h>
-
 #include <algorithm>
 
 #include "base/threads.h"
-#include "kernels/cpu/anchored.h"
+#include "kernels/cpu/matmul_problem.h"
 #include "kernels/cpu/pack_panels.h"
 #include "kernels/cpu/tile_kernels.h"
 #include "kernels/cpu/tile_pointers.h"
-#include "ops/mat_mul.h"
 
 namespace carnot {
 namespace {
@@ -18,69 +15,9 @@ constexpr int64_t kMaxDirectStride = 1 << 24;  // floats between rows of A that 
 constexpr int64_t kPadding = 16;               // floats between the rows of a copied block of A
 constexpr int64_t kRowsOfBlock = 112;
 
-struct Analysis {
-  AnchoredRegion region;
-  int a = 0, b = 0;  // inputs of the region
-  bool transposeA = false, transposeB = false;
-  bool rowAxis = true;   // a is no vector
-  int64_t staticK = -1;  // when known
-  std::vector<EpilogueOperand> kinds;
-
-  size_t matrixAxes() const { return rowAxis ? 2 : 1; }
-};
-
-std::variant<Refusal, Analysis> analyze(const Problem& problem) {
+std::variant<Refusal, MatMulProblem> analyze(const Problem& problem) {
   if (!problem.device.isa.has(Isa::Avx2)) return Refusal{"is generated for AVX2 and AVX-512"};
-  auto anchored = anchoredRegion(problem, "MatMul");
-  if (auto* refusal = std::get_if<Refusal>(&anchored)) return *refusal;
-  Analysis out;
-  out.region = std::get<AnchoredRegion>(std::move(anchored));
-  const MatMul& op = *out.region.anchor->op.as<MatMul>();
-  out.a = out.region.anchor->inputs[0];
-  out.b = out.region.anchor->inputs[1];
-  const TensorDesc& a = problem.inputs[static_cast<size_t>(out.a)];
-  const TensorDesc& b = problem.inputs[static_cast<size_t>(out.b)];
-  if (a.dtype != DType::F32) return Refusal{"multiplies float32"};
-  if (b.shape.rank() < 2) return Refusal{"the second operand is a vector"};
-  out.transposeA = op.transposeA;
-  out.transposeB = op.transposeB;
-  out.rowAxis = a.shape.rank() > 1;
-  const Dim& k = a.shape[a.shape.rank() - (op.transposeA ? 2 : 1)];
-  if (k.isConstant()) out.staticK = k.constant();
-  const Shape& result = out.region.result.shape;
-  for (int operand : out.region.operands) {
-    const Shape& shape = problem.inputs[static_cast<size_t>(operand)].shape;
-    const auto variation = variationOf(shape, result);
-    if (variation.empty())
-      return Refusal{fmt::format("{} does not broadcast to {} for certain", shape.toString(),
-                                 result.toString())};
-    const size_t rank = result.rank();
-    const bool columns = variation[rank - 1] == Along::Varies;
-    const bool rows = out.rowAxis && variation[rank - 2] == Along::Varies;
-    out.kinds.push_back(rows ? (columns ? EpilogueOperand::Element : EpilogueOperand::Row)
-                             : (columns ? EpilogueOperand::Column : EpilogueOperand::Scalar));
-  }
-  if (out.kinds.size() + problem.outputs.size() > kMaxTilePointers)
-    return Refusal{"the steps behind the products take too many operands"};
-  return out;
-}
-
-// Where each matrix of a batch starts in an operand that broadcasts over the batch's dims.
-std::vector<int64_t> matrixOffsets(std::span<const int64_t> dims, size_t matrixAxes,
-                                   std::span<const int64_t> batch) {
-  const size_t matrix = std::min(matrixAxes, dims.size());
-  const auto leading = dims.first(dims.size() - matrix);
-  int64_t stride = elementCount(dims.last(matrix));
-  std::vector<int64_t> strides(batch.size(), 0);
-  for (size_t i = leading.size(); i-- > 0; stride *= leading[i])
-    if (leading[i] != 1) strides[batch.size() - leading.size() + i] = stride;
-  std::vector<int64_t> offsets(static_cast<size_t>(elementCount(batch)), 0);
-  for (size_t i = 0; i < offsets.size(); ++i) {
-    auto rest = static_cast<int64_t>(i);
-    for (size_t axis = batch.size(); axis-- > 0; rest /= batch[axis])
-      offsets[i] += rest % batch[axis] * strides[axis];
-  }
-  return offsets;
+  return matMulProblem(problem);
 }
 
 class BoundBatched;
@@ -131,7 +68,7 @@ class BoundBatched : public BoundKernel {
       : stored_(decodeProblem(arguments.parameters, arguments.device)) {
     auto analysis = analyze(stored_.problem);
     if (auto* refusal = std::get_if<Refusal>(&analysis)) throwBadParameters(refusal->reason);
-    analysis_ = std::get<Analysis>(std::move(analysis));
+    analysis_ = std::get<MatMulProblem>(std::move(analysis));
     const int lanes = stored_.problem.device.floatLanes();
     vectors_ = static_cast<int>(parameter(stored_.configuration, "vectors", 1, 4));
     rows_ = static_cast<int>(
@@ -148,7 +85,7 @@ class BoundBatched : public BoundKernel {
   friend class BatchedExecutable;
 
   StoredProblem stored_;
-  Analysis analysis_;
+  MatMulProblem analysis_;
   int vectors_ = 1, rows_ = 1;
   std::vector<int> inputs_;
   BrgemmKernels kernels_;
@@ -157,18 +94,14 @@ class BoundBatched : public BoundKernel {
 BatchedExecutable::BatchedExecutable(const BoundBatched& owner,
                                      const std::vector<TensorType>& types)
     : owner_(owner), lanes_(owner.stored_.problem.device.floatLanes()), vectors_(owner.vectors_) {
-  const Analysis& analysis = owner.analysis_;
-  auto dimsOf = [&](int tensor) { return types[static_cast<size_t>(tensor)].shape.concrete(); };
-  const std::vector<int64_t> a = dimsOf(analysis.a), b = dimsOf(analysis.b);
-  std::vector<int64_t> batch = dimsOf(analysis.region.anchor->firstOutput);
-  n_ = batch.back();
-  batch.resize(batch.size() - analysis.matrixAxes());
-  k_ = a[a.size() - (analysis.transposeA ? 2 : 1)];
-  if (analysis.rowAxis) m_ = a[a.size() - (analysis.transposeA ? 1 : 2)];
-  aOffsets_ = matrixOffsets(a, analysis.matrixAxes(), batch);
-  bOffsets_ = matrixOffsets(b, 2, batch);
-  for (int operand : analysis.region.operands)
-    operandOffsets_.push_back(matrixOffsets(dimsOf(operand), analysis.matrixAxes(), batch));
+  const MatMulProblem& analysis = owner.analysis_;
+  MatMulShapes shapes = analysis.shapesOf(types);
+  m_ = shapes.m;
+  n_ = shapes.n;
+  k_ = shapes.k;
+  aOffsets_ = std::move(shapes.aOffsets);
+  bOffsets_ = std::move(shapes.bOffsets);
+  operandOffsets_ = std::move(shapes.operandOffsets);
   tiles_ = rowTiles(m_, owner.rows_);
   panels_ = (n_ + vectors_ * lanes_ - 1) / (vectors_ * lanes_);
   if (aOffsets_.empty() || m_ == 0 || n_ == 0) return;
@@ -215,7 +148,7 @@ void BatchedExecutable::chooseBlocks(size_t l2Bytes) {
 }
 
 void BatchedExecutable::makeKernels() {
-  const Analysis& analysis = owner_.analysis_;
+  const MatMulProblem& analysis = owner_.analysis_;
   const int64_t kBlocks = (k_ + kStep_ - 1) / kStep_;
   for (int stage = 0; stage < kStages; ++stage) {
     const bool exists = stage == Only ? kBlocks <= 1 : stage == Middle ? kBlocks > 2 : kBlocks > 1;
@@ -256,7 +189,7 @@ TilePointers BatchedExecutable::pointersOf(const RunArguments& arguments, int64_
   TilePointers pointers;
   for (size_t i = 0; i < owner_.stored_.problem.outputs.size(); ++i)
     pointers.addOutput(static_cast<float*>(arguments.outputs[i]) + matrix * m_ * n_, 0);
-  const Analysis& analysis = owner_.analysis_;
+  const MatMulProblem& analysis = owner_.analysis_;
   for (size_t i = 0; i < analysis.kinds.size(); ++i) {
     auto* base = static_cast<const float*>(
         arguments.inputs[positionOf(owner_.inputs_, analysis.region.operands[i])]);

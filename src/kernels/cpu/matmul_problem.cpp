@@ -1,0 +1,86 @@
+#include "kernels/cpu/matmul_problem.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "kernels/cpu/tile_pointers.h"
+#include "ops/mat_mul.h"
+
+namespace carnot {
+
+std::variant<Refusal, MatMulProblem> matMulProblem(const Problem& problem,
+                                                   TailRefusal tailRefusal) {
+  auto anchored = anchoredRegion(problem, "MatMul", tailRefusal);
+  if (auto* refusal = std::get_if<Refusal>(&anchored)) return *refusal;
+  MatMulProblem out;
+  out.region = std::get<AnchoredRegion>(std::move(anchored));
+  const MatMul& op = *out.region.anchor->op.as<MatMul>();
+  out.a = out.region.anchor->inputs[0];
+  out.b = out.region.anchor->inputs[1];
+  const TensorDesc& a = problem.inputs[static_cast<size_t>(out.a)];
+  const TensorDesc& b = problem.inputs[static_cast<size_t>(out.b)];
+  if (a.dtype != DType::F32) return Refusal{"multiplies float32"};
+  if (b.shape.rank() < 2) return Refusal{"the second operand is a vector"};
+  out.transposeA = op.transposeA;
+  out.transposeB = op.transposeB;
+  out.rowAxis = a.shape.rank() > 1;
+  const Dim& k = a.shape[a.shape.rank() - (op.transposeA ? 2 : 1)];
+  if (k.isConstant()) out.staticK = k.constant();
+  const Shape& result = out.region.result.shape;
+  for (int operand : out.region.operands) {
+    const Shape& shape = problem.inputs[static_cast<size_t>(operand)].shape;
+    const auto variation = variationOf(shape, result);
+    if (variation.empty())
+      return Refusal{fmt::format("{} does not broadcast to {} for certain", shape.toString(),
+                                 result.toString())};
+    const size_t rank = result.rank();
+    const bool columns = variation[rank - 1] == Along::Varies;
+    const bool rows = out.rowAxis && variation[rank - 2] == Along::Varies;
+    out.kinds.push_back(rows ? (columns ? EpilogueOperand::Element : EpilogueOperand::Row)
+                             : (columns ? EpilogueOperand::Column : EpilogueOperand::Scalar));
+  }
+  if (out.kinds.size() + problem.outputs.size() > kMaxTilePointers)
+    return Refusal{"the steps behind the products take too many operands"};
+  return out;
+}
+
+namespace {
+
+// Where each matrix of a batch starts in an operand that broadcasts over the batch's dims.
+std::vector<int64_t> matrixOffsets(std::span<const int64_t> dims, size_t matrixAxes,
+                                   std::span<const int64_t> batch) {
+  const size_t matrix = std::min(matrixAxes, dims.size());
+  const auto leading = dims.first(dims.size() - matrix);
+  int64_t stride = elementCount(dims.last(matrix));
+  std::vector<int64_t> strides(batch.size(), 0);
+  for (size_t i = leading.size(); i-- > 0; stride *= leading[i])
+    if (leading[i] != 1) strides[batch.size() - leading.size() + i] = stride;
+  std::vector<int64_t> offsets(static_cast<size_t>(elementCount(batch)), 0);
+  for (size_t i = 0; i < offsets.size(); ++i) {
+    auto rest = static_cast<int64_t>(i);
+    for (size_t axis = batch.size(); axis-- > 0; rest /= batch[axis])
+      offsets[i] += rest % batch[axis] * strides[axis];
+  }
+  return offsets;
+}
+
+}  // namespace
+
+MatMulShapes MatMulProblem::shapesOf(const std::vector<TensorType>& concrete) const {
+  auto dimsOf = [&](int tensor) { return concrete[static_cast<size_t>(tensor)].shape.concrete(); };
+  const std::vector<int64_t> left = dimsOf(a), right = dimsOf(b);
+  std::vector<int64_t> batch = dimsOf(region.anchor->firstOutput);
+  MatMulShapes shapes;
+  shapes.n = batch.back();
+  batch.resize(batch.size() - matrixAxes());
+  shapes.k = left[left.size() - (transposeA ? 2 : 1)];
+  if (rowAxis) shapes.m = left[left.size() - (transposeA ? 1 : 2)];
+  shapes.aOffsets = matrixOffsets(left, matrixAxes(), batch);
+  shapes.bOffsets = matrixOffsets(right, 2, batch);
+  for (int operand : region.operands)
+    shapes.operandOffsets.push_back(matrixOffsets(dimsOf(operand), matrixAxes(), batch));
+  return shapes;
+}
+
+}  // namespace carnot
