@@ -109,13 +109,12 @@ std::optional<EngineData> compile(Graph graph, const CompileOptions& options) {
   State state{std::move(graph), options, options.passes.patchLimit, {}, {}, {}, {}, {}, {}};
   if (options.onGraph) options.onGraph("import", state.graph);
   if (stop == "import") return std::nullopt;
-  size_t done = 0;
   for (const PhaseStep& phase : kPipeline) {
     if (options.cancelled && *options.cancelled)
       throw Error(ErrorCode::Interrupted,
                   fmt::format("the build was cancelled before {}", phase.name));
     auto start = std::chrono::steady_clock::now();
-    if (options.progress) options.progress(phase.name, done, std::size(kPipeline));
+    if (options.progress) options.progress(phase.name, 0, 1);
     try {
       phase.run(state);
       verify(state.graph);
@@ -127,7 +126,6 @@ std::optional<EngineData> compile(Graph graph, const CompileOptions& options) {
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     options.log.verbose(fmt::format("phase {}: {:.1f} ms, {} nodes", phase.name, seconds * 1e3,
                                     state.graph.nodes().size()));
-    ++done;
     if (options.onGraph) options.onGraph(phase.name, state.graph);
     if (stop == phase.name && stop != "emit") return std::nullopt;
   }

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <carnot/engine.h>
+
+#include "cli/commands.h"
+
+namespace carnot::cli {
+
+// A file is an engine when it begins like one or is named like one (.engine, .plan).
+bool isEngineFile(const std::string& path);
+
+// Builds with progress and log on standard error. While it runs, the first SIGINT or SIGTERM
+// cancels the build: Error (Interrupted). The second ends the program.
+Engine buildSource(const Source& source);
+
+// Builds a model, loads an engine. Throws Error (InvalidArgument) for build flags beside an engine.
+Engine openSource(const Source& source);
+
+}  // namespace carnot::cli
