@@ -86,10 +86,11 @@ void addBuildFlags(CLI::App& app, SourceFlags& flags, const std::string& shapesM
 void addStopAfter(CLI::App& app, SourceFlags& flags) {
   std::vector<std::string> phases = buildPhases();
   app.add_option("--stopAfter", flags.source.build.stopAfter,
-                 "end after it, without an engine; any other word gets the list")
+                 "end there, without an engine")
       ->check(CLI::IsMember(phases))
       ->type_name("PHASE")
       ->group("Build options");
+  app.footer("\nPhases: " + joinNames(phases));
 }
 
 Shapes parseFlag(const CLI::App& app, const char* flag, const std::string& text) {
@@ -268,12 +269,12 @@ std::function<void()> parseArguments(int argc, const char* const* argv) {
   root.set_help_flag("-h,--help", "print this");
   root.set_version_flag("--version", versionText(), "print the version");
   root.require_subcommand(0, 1);
-  root.footer("\nA command's options: carnot COMMAND --help");
   std::map<const CLI::App*, Finish> finishes;
   for (const CommandRow& row : kCommands) {
     CLI::App* app = root.add_subcommand(row.name, row.description);
     finishes[app] = row.add(*app);
   }
+  root.footer("\nA command's options: carnot COMMAND --help");
   const CLI::App* app = &root;
   auto selected = [&] {
     for (const CLI::App* command : root.get_subcommands()) app = command;

@@ -73,12 +73,20 @@ CompileOptions compileOptions(const BuildOptions& options) {
   return out;
 }
 
-Engine buildModel(const OnnxModel& model, const BuildOptions& options) {
+// Errors name the file, if there is a path.
+Engine buildModel(const OnnxModel& model, const BuildOptions& options,
+                  const std::string& path = {}) {
   CompileOptions compiling = compileOptions(options);
   ImportOptions importing;
   importing.log = compiling.log;
   if (compiling.progress) compiling.progress("import", 0, 1);
-  std::optional<EngineData> data = compile(importOnnx(model, importing), compiling);
+  std::optional<EngineData> data;
+  try {
+    data = compile(importOnnx(model, importing), compiling);
+  } catch (Error& error) {
+    if (!path.empty()) error.within("file " + path);
+    throw;
+  }
   if (!data) return {};
   return wrapEngine(std::make_shared<const EngineData>(std::move(*data)), compiling.device.threads);
 }
@@ -86,7 +94,7 @@ Engine buildModel(const OnnxModel& model, const BuildOptions& options) {
 }  // namespace
 
 Engine build(const std::string& path, const BuildOptions& options) {
-  return buildModel(readOnnxFile(path), options);
+  return buildModel(readOnnxFile(path), options, path);
 }
 
 Engine build(std::span<const std::byte> model, const BuildOptions& options,
