@@ -85,8 +85,7 @@ void addBuildFlags(CLI::App& app, SourceFlags& flags, const std::string& shapesM
 
 void addStopAfter(CLI::App& app, SourceFlags& flags) {
   std::vector<std::string> phases = buildPhases();
-  app.add_option("--stopAfter", flags.source.build.stopAfter,
-                 "end there, without an engine")
+  app.add_option("--stopAfter", flags.source.build.stopAfter, "end there, without an engine")
       ->check(CLI::IsMember(phases))
       ->type_name("PHASE")
       ->group("Build options");
