@@ -102,8 +102,6 @@ void bindReports(nb::module_& m) {
       .def_ro("bytes", &LayerReport::bytes)
       .def_ro("intensity", &LayerReport::intensity)
       .def_ro("compute_bound", &LayerReport::computeBound);
-  m.def("layer_table", &layerTable, nb::arg("layers"), nb::arg("most") = 0);
-  m.def("explanation_text", &explanationText, nb::arg("explanation"));
 }
 
 void bindEngine(nb::module_& m) {

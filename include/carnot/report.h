@@ -56,11 +56,4 @@ BenchReport bench(const Engine& engine, const BenchOptions& options = {});
 // Times each layer of a context whose shapes and addresses are set, over some runs.
 std::vector<LayerReport> profileLayers(Context& context, int runs);
 
-// The layers as a table for people, the slowest first; `most` rows at most, 0: all.
-std::string layerTable(const std::vector<LayerReport>& layers, size_t most = 0);
-
-// Engine::explain for people: each layer's candidates with their times, and the refusals. Throws
-// Error (InvalidModel) when it is not such JSON.
-std::string explanationText(const std::string& explanation);
-
 }  // namespace carnot

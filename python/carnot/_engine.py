@@ -15,6 +15,7 @@ import _carnot
 
 from ._arrays import Output, set_input, type_of
 from ._error import Error
+from ._text import explanation_text, layer_table
 
 Arrays = Mapping[str, Any]
 
@@ -86,10 +87,9 @@ class Profile(list):
         super().__init__(
             Layer(r.name, r.operators, r.kernel, tuple(r.origins), r.milliseconds, r.share, r.flops,
                   r.bytes, r.intensity, "compute" if r.compute_bound else "memory") for r in native)
-        self._native = native
 
     def __str__(self) -> str:
-        return _carnot.layer_table(self._native)
+        return layer_table(self)
 
 
 class Explanation(dict):
@@ -99,12 +99,8 @@ class Explanation(dict):
     with their times in microseconds), "chosen" and "refusals" (kernels with their reasons).
     """
 
-    def __init__(self, text: str) -> None:
-        super().__init__(json.loads(text))
-        self._text = text
-
     def __str__(self) -> str:
-        return _carnot.explanation_text(self._text)
+        return explanation_text(self)
 
 
 class Context:
@@ -241,7 +237,7 @@ class Engine:
 
     def explain(self) -> Explanation:
         """Per layer: ONNX nodes, kernels considered with their times, and refusals."""
-        return Explanation(self._native.explain())
+        return Explanation(json.loads(self._native.explain()))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the engine's file, all or nothing. Raises Error (Io)."""
