@@ -33,7 +33,7 @@ std::vector<InferContext::Input> Node::inferInputs() const {
   return seen;
 }
 
-Value* Graph::newValue(std::string valueName) {
+Value* Graph::newValue(const std::string& valueName) {
   values_.push_back(std::make_unique<Value>());
   Value* value = values_.back().get();
   value->name = uniqueName(valueName);
@@ -57,25 +57,25 @@ Dim Graph::freshSymbol(std::string_view hint, Dim upper) {
   return Dim::symbol(name);
 }
 
-Value* Graph::addInput(std::string inputName, TensorType type) {
-  Value* value = newValue(std::move(inputName));
+Value* Graph::addInput(const std::string& inputName, TensorType type) {
+  Value* value = newValue(inputName);
   value->type = std::move(type);
   inputs.push_back(value);
   return value;
 }
 
-Value* Graph::addConstant(std::string constantName, Tensor tensor) {
-  return addConstant(std::move(constantName), std::make_shared<const Tensor>(std::move(tensor)));
+Value* Graph::addConstant(const std::string& constantName, Tensor tensor) {
+  return addConstant(constantName, std::make_shared<const Tensor>(std::move(tensor)));
 }
 
-Value* Graph::addConstant(std::string constantName, std::shared_ptr<const Tensor> tensor) {
+Value* Graph::addConstant(const std::string& constantName, std::shared_ptr<const Tensor> tensor) {
   if (tensor->count() <= kSharedConstantElements) {
     for (const auto& value : values_)
       if (value->constant && value->constant->count() == tensor->count() &&
           value->constant->sameBytes(*tensor))
         return value.get();
   }
-  Value* value = newValue(std::move(constantName));
+  Value* value = newValue(constantName);
   value->type = {tensor->dtype(), Shape::of(tensor->dims())};
   if (tensor->count() <= kContentsElements &&
       (isInteger(tensor->dtype()) || tensor->dtype() == DType::Bool)) {
@@ -87,7 +87,7 @@ Value* Graph::addConstant(std::string constantName, std::shared_ptr<const Tensor
   return value;
 }
 
-Node* Graph::addNode(std::string nodeName, Operator op, std::vector<Value*> nodeInputs,
+Node* Graph::addNode(const std::string& nodeName, Operator op, std::vector<Value*> nodeInputs,
                      size_t outputs, Node* before) {
   auto owned = std::make_unique<Node>();
   Node* node = owned.get();
@@ -113,7 +113,7 @@ Node* Graph::addNode(std::string nodeName, Operator op, std::vector<Value*> node
   return node;
 }
 
-Node* Graph::addRegion(std::string nodeName, Region region, std::vector<Value*> nodeInputs,
+Node* Graph::addRegion(const std::string& nodeName, Region region, std::vector<Value*> nodeInputs,
                        Node* before) {
   auto owned = std::make_unique<Node>();
   Node* node = owned.get();

@@ -76,14 +76,14 @@ class Graph {
   Graph(Graph&&) = default;
   Graph& operator=(Graph&&) = default;
 
-  Value* addInput(std::string name, TensorType type);
-  Value* addConstant(std::string name, Tensor tensor);  // equal small tensors are shared
-  Value* addConstant(std::string name, std::shared_ptr<const Tensor> tensor);
+  Value* addInput(const std::string& name, TensorType type);
+  Value* addConstant(const std::string& name, Tensor tensor);  // equal small tensors are shared
+  Value* addConstant(const std::string& name, std::shared_ptr<const Tensor> tensor);
   // Appends before `before` (null: at the end), infers the outputs' types. `outputs` is their
   // count.
-  Node* addNode(std::string name, Operator op, std::vector<Value*> inputs, size_t outputs = 1,
-                Node* before = nullptr);
-  Node* addRegion(std::string name, Region region, std::vector<Value*> inputs,
+  Node* addNode(const std::string& name, Operator op, std::vector<Value*> inputs,
+                size_t outputs = 1, Node* before = nullptr);
+  Node* addRegion(const std::string& name, Region region, std::vector<Value*> inputs,
                   Node* before = nullptr);
   void replaceUses(Value* from, Value* to);  // in nodes and graph outputs; `from` gets none
   void setInput(Node* node, size_t index, Value* value);
@@ -103,7 +103,7 @@ class Graph {
   Dim freshSymbol(std::string_view hint, Dim upper);
 
  private:
-  Value* newValue(std::string name);
+  Value* newValue(const std::string& name);
   // Gives the node's symbols in turn, and makes those that it lacks.
   InferContext::FreshSymbol symbolsOf(Node* node);
   NodeList nodes_;

@@ -122,6 +122,7 @@ std::vector<Node*> Patch::build(Graph& graph, std::vector<std::vector<Value*>>& 
       continue;
     }
     std::vector<Value*> inputs;
+    inputs.reserve(addition.inputs.size());
     for (const Ref& ref : addition.inputs)
       inputs.push_back(ref.index >= 0 ? made[ref.index][ref.output] : ref.existing);
     Node* node = addition.region

@@ -39,7 +39,11 @@ std::optional<Affine> ofConstant(const Tensor& tensor) {
     int64_t expected = offset;
     for (size_t axis = 0; axis < rank; ++axis) expected += steps[axis] * index[axis];
     if (view.loadInt(i) != expected) return std::nullopt;
-    for (size_t axis = rank; axis-- > 0 && ++index[axis] == tensor.dims()[axis];) index[axis] = 0;
+    for (size_t axis = rank; axis-- > 0;) {
+      ++index[axis];
+      if (index[axis] < tensor.dims()[axis]) break;
+      index[axis] = 0;
+    }
   }
   return Affine{offset, {steps.begin(), steps.end()}};
 }

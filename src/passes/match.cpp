@@ -71,6 +71,7 @@ std::optional<std::vector<TensorType>> inferredTypes(const Operator& op,
   }
   if (dependsOnData || !context.guards.empty()) return std::nullopt;
   std::vector<TensorType> types;
+  types.reserve(outputs);
   for (auto& output : context.outputs) types.push_back(std::move(output.type));
   return types;
 }

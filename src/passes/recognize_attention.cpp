@@ -101,7 +101,7 @@ class ScoresMatcher {
         continue;
       behind.mask = node->inputs[0];
       behind.negated = kept == 2;
-      behind.replacement = *other;
+      behind.replacement = other;
       return match(node->inputs[kept], behind);
     }
     return std::nullopt;
@@ -145,8 +145,8 @@ Shape fourDims(const Shape& shape, size_t rank) {
 
 class Builder {
  public:
-  Builder(Node* root, Scores scores)
-      : scores_(std::move(scores)),
+  Builder(Node* root, const Scores& scores)
+      : scores_(scores),
         output_(root->outputs[0]),
         v_(root->inputs[1]),
         rank_(output_->type.shape.rank()),
@@ -187,6 +187,7 @@ class Builder {
     std::swap(shape[rank_ - 1], shape[rank_ - 2]);
     std::vector<int64_t> perm;
     const Node* move = producerAs<Transpose>(k);
+    perm.reserve(rank_);
     for (size_t axis = 0; axis < rank_; ++axis)
       perm.push_back(move ? move->as<Transpose>()->perm[axis] : static_cast<int64_t>(axis));
     std::swap(perm[rank_ - 1], perm[rank_ - 2]);

@@ -136,6 +136,7 @@ class Matcher {
       for (size_t i = 0; i < order.size(); ++i) order[i] = i;
       do {
         std::vector<Value*> values;
+        values.reserve(order.size());
         for (size_t i : order) values.push_back(terms.tensors[i]);
         if (matchInOrder(patterns, values, goals)) return true;
       } while (std::next_permutation(order.begin(), order.end()));

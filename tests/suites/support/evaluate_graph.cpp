@@ -90,6 +90,7 @@ std::vector<Tensor> evaluateGraph(const Graph& graph, std::span<const Tensor> in
   };
   for (const auto& node : graph.nodes()) {
     std::vector<Tensor> operands;
+    operands.reserve(node->inputs.size());
     for (const Value* input : node->inputs) operands.push_back(tensorOf(input));
     try {
       std::vector<Tensor> results = evaluateNode(*node, operands, symbols);
