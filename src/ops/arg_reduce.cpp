@@ -4,13 +4,13 @@
 #include "ops/define.h"
 #include "ops/elements.h"
 #include "ops/onnx_axes.h"
+#include "ops/requirements.h"
 
 namespace carnot {
 
 static void infer(const ArgReduce& reduce, InferContext& context) {
   Shape out = context.shape(0);
-  context.require(reduce.axis >= 0 && reduce.axis < static_cast<int64_t>(out.rank()),
-                  fmt::format("axis {}", reduce.axis), fmt::format("one of {}", out.toString()));
+  requireAxis(context, reduce.axis);
   context.require(out[static_cast<size_t>(reduce.axis)] != Dim(0), "an axis without elements",
                   "at least one");
   std::vector<Dim> dims = out.dims();

@@ -8,6 +8,7 @@
 #include "ops/define.h"
 #include "ops/elements.h"
 #include "ops/onnx_attention.h"
+#include "ops/requirements.h"
 
 namespace carnot {
 
@@ -16,8 +17,7 @@ static void infer(const Attention&, InferContext& context) {
   context.require(q.rank() == 4 && k.rank() == 4 && v.rank() == 4,
                   fmt::format("{}, {} and {}", q.toString(), k.toString(), v.toString()),
                   "[batch, heads, length, size] each");
-  context.require(isFloat(context.dtype(0)), std::string(dtypeName(context.dtype(0))),
-                  "a floating-point type");
+  requireFloat(context, 0);
   context.requireSameDType(0, 1);
   context.requireSameDType(0, 2);
   context.requireEqual(q[0], k[0], "batches of queries and keys");

@@ -8,6 +8,7 @@
 #include "ops/onnx_node.h"
 #include "ops/onnx_normalizations.h"
 #include "ops/onnx_window.h"
+#include "ops/requirements.h"
 #include "ops/window.h"
 
 namespace carnot {
@@ -18,10 +19,8 @@ static Window windowOf(const AveragePool& pool) {
 
 static void infer(const AveragePool& pool, InferContext& context) {
   const Shape& x = context.shape(0);
-  context.require(x.rank() >= 3, fmt::format("input of shape {}", x.toString()),
-                  "[N, C] and at least one spatial dim");
-  context.require(isFloat(context.dtype(0)), std::string(dtypeName(context.dtype(0))),
-                  "a floating-point type");
+  requireImage(context, 0);
+  requireFloat(context, 0);
   const Window window = windowOf(pool);
   requireWindow(context, window, x.rank() - 2);
   context.setOutput(0, context.dtype(0), windowOutputShape(context, window, x, x[1]));

@@ -5,6 +5,7 @@
 #include "ops/define.h"
 #include "ops/elements.h"
 #include "ops/onnx_axes.h"
+#include "ops/requirements.h"
 
 namespace carnot {
 
@@ -26,8 +27,7 @@ static void infer(const Concat& concat, InferContext& context) {
   context.require(!context.inputs.empty(), "no inputs", "at least one");
   Shape out = context.shape(0);
   const auto axis = static_cast<size_t>(concat.axis);
-  context.require(concat.axis >= 0 && axis < out.rank(), fmt::format("axis {}", concat.axis),
-                  fmt::format("one of {}", out.toString()));
+  requireAxis(context, concat.axis);
   for (size_t i = 1; i < context.inputs.size(); ++i) {
     const Shape& x = context.shape(i);
     context.requireSameDType(0, i);

@@ -5,6 +5,7 @@
 #include "ops/elements.h"
 #include "ops/onnx_node.h"
 #include "ops/onnx_window.h"
+#include "ops/requirements.h"
 #include "ops/window.h"
 
 namespace carnot {
@@ -28,8 +29,7 @@ static void infer(const Conv& conv, InferContext& context) {
   context.require(x.rank() >= 3 && x.rank() == w.rank(),
                   fmt::format("input {} and weights {}", x.toString(), w.toString()),
                   "equal ranks of at least 3");
-  context.require(isFloat(context.dtype(0)), std::string(dtypeName(context.dtype(0))),
-                  "a floating-point type");
+  requireFloat(context, 0);
   context.requireSameDType(0, 1);
   const std::vector<int64_t> kernel = kernelOf(context);
   const Window window{kernel, conv.strides, conv.pads, conv.dilations};

@@ -7,6 +7,7 @@
 #include "ops/elements.h"
 #include "ops/onnx_node.h"
 #include "ops/onnx_window.h"
+#include "ops/requirements.h"
 #include "ops/window.h"
 
 namespace carnot {
@@ -17,8 +18,7 @@ static void infer(const ConvTranspose& conv, InferContext& context) {
   context.require(x.rank() >= 3 && x.rank() == w.rank(),
                   fmt::format("input {} and weights {}", x.toString(), w.toString()),
                   "equal ranks of at least 3");
-  context.require(isFloat(context.dtype(0)), std::string(dtypeName(context.dtype(0))),
-                  "a floating-point type");
+  requireFloat(context, 0);
   context.requireSameDType(0, 1);
   const size_t axes = x.rank() - 2;
   std::vector<int64_t> kernel;
@@ -129,7 +129,7 @@ static void resolvePads(const OnnxNode& node, const Shape& input, std::span<cons
   for (size_t axis = 0; axis < axes; ++axis) {
     const Dim stride(conv.strides[axis]);
     const Dim full = (input[2 + axis] - 1) * stride + conv.outputPadding[axis] +
-                     ((kernel[axis] - 1) * conv.dilations[axis] + 1);
+                     Dim(kernel[axis] - 1) * Dim(conv.dilations[axis]) + 1;
     const Dim size = sizes.empty() ? input[2 + axis] * stride : Dim(sizes[axis]);
     auto total = (full - size).tryConstant();
     if (!total)

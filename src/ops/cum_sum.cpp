@@ -4,15 +4,14 @@
 #include "ops/define.h"
 #include "ops/elements.h"
 #include "ops/onnx_node.h"
+#include "ops/requirements.h"
 
 namespace carnot {
 
 static void infer(const CumSum& op, InferContext& context) {
   const Shape& x = context.shape(0);
-  context.require(op.axis >= 0 && op.axis < static_cast<int64_t>(x.rank()),
-                  fmt::format("axis {}", op.axis), fmt::format("one of {}", x.toString()));
-  context.require(isFloat(context.dtype(0)) || isInteger(context.dtype(0)),
-                  std::string(dtypeName(context.dtype(0))), "a real type");
+  requireAxis(context, op.axis);
+  requireReal(context, 0);
   context.setOutput(0, context.dtype(0), x);
 }
 

@@ -122,4 +122,12 @@ int64_t wrapIndex(int64_t index, int64_t extent) {
               fmt::format("an index within [-{0}, {0})", extent));
 }
 
+void requireWithin(std::span<const int64_t> dims, std::span<const int64_t> bounds, size_t free) {
+  for (size_t axis = 0; axis < dims.size(); ++axis)
+    if (axis != free && dims[axis] > bounds[axis])
+      throw Error(ErrorCode::InvalidArgument,
+                  fmt::format("{} indices along axis {}", dims[axis], axis),
+                  fmt::format("at most the {} elements there", bounds[axis]));
+}
+
 }  // namespace carnot

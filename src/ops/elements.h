@@ -41,6 +41,9 @@ AxisSplit splitAt(std::span<const int64_t> dims, size_t axis);
 // [-extent, extent).
 int64_t wrapIndex(int64_t index, int64_t extent);
 
+// Throws Error (InvalidArgument) where `dims` reach beyond `bounds` in an axis other than `free`.
+void requireWithin(std::span<const int64_t> dims, std::span<const int64_t> bounds, size_t free);
+
 // Calls body(position) for every index of a row-major box, last axis fastest.
 template <typename Body>
 void forEachIndex(std::span<const int64_t> dims, Body&& body) {

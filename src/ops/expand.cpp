@@ -5,6 +5,7 @@
 #include "ops/define.h"
 #include "ops/elements.h"
 #include "ops/onnx_axes.h"
+#include "ops/requirements.h"
 
 namespace carnot {
 
@@ -19,6 +20,7 @@ static void reference(const Expand&, const ReferenceContext& context) {
 
 static void infer(const Expand& expand, InferContext& context) {
   const Shape& x = context.shape(0);
+  requireDims(context, expand.shape);
   context.require(x.rank() <= expand.shape.rank(),
                   fmt::format("{} expanded to {}", x.toString(), expand.shape.toString()),
                   "at least the input's rank");

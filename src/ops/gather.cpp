@@ -5,6 +5,7 @@
 #include "ops/define.h"
 #include "ops/elements.h"
 #include "ops/onnx_axes.h"
+#include "ops/requirements.h"
 
 namespace carnot {
 
@@ -24,10 +25,8 @@ static void reference(const Gather& gather, const ReferenceContext& context) {
 static void infer(const Gather& gather, InferContext& context) {
   const Shape& x = context.shape(0);
   const auto axis = static_cast<size_t>(gather.axis);
-  context.require(gather.axis >= 0 && axis < x.rank(), fmt::format("axis {}", gather.axis),
-                  fmt::format("one of {}", x.toString()));
-  context.require(context.dtype(1) == DType::I32 || context.dtype(1) == DType::I64,
-                  fmt::format("indices of type {}", dtypeName(context.dtype(1))), "int32 or int64");
+  requireAxis(context, gather.axis);
+  requireIndexType(context, 1);
   Shape out;
   for (size_t i = 0; i < axis; ++i) out.push(x[i]);
   for (const Dim& dim : context.shape(1)) out.push(dim);

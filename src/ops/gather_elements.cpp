@@ -5,6 +5,7 @@
 #include "ops/define.h"
 #include "ops/elements.h"
 #include "ops/onnx_axes.h"
+#include "ops/requirements.h"
 
 namespace carnot {
 
@@ -12,6 +13,7 @@ static void reference(const GatherElements& gather, const ReferenceContext& cont
   const TensorView &x = context.in(0), &indices = context.in(1), &y = context.out(0);
   const std::vector<int64_t> strides = rowMajorStrides(x.dims);
   const auto axis = static_cast<size_t>(gather.axis);
+  requireWithin(indices.dims, x.dims, axis);
   int64_t out = 0;
   forEachIndex(indices.dims, [&](std::span<const int64_t> at) {
     const int64_t index = wrapIndex(indices.loadInt(out), x.dims[axis]);
@@ -27,8 +29,7 @@ static void infer(const GatherElements& gather, InferContext& context) {
           gather.axis < static_cast<int64_t>(x.rank()),
       fmt::format("axis {} of {} by indices {}", gather.axis, x.toString(), indices.toString()),
       "one rank, and an axis of it");
-  context.require(context.dtype(1) == DType::I32 || context.dtype(1) == DType::I64,
-                  fmt::format("indices of type {}", dtypeName(context.dtype(1))), "int32 or int64");
+  requireIndexType(context, 1);
   for (size_t axis = 0; axis < x.rank(); ++axis) {
     auto have = x[axis].tryConstant(), want = indices[axis].tryConstant();
     if (static_cast<int64_t>(axis) != gather.axis && have && want)

@@ -44,6 +44,7 @@ struct Taps {
 };
 
 int64_t padElement(const GridSample& sample, double element, int64_t extent) {
+  if (extent == 0 || std::isnan(element)) return -1;
   const double last = static_cast<double>(extent) - 1;
   if (element >= 0 && element <= last) return static_cast<int64_t>(element);
   switch (sample.padding) {
@@ -55,8 +56,9 @@ int64_t padElement(const GridSample& sample, double element, int64_t extent) {
       break;
   }
   const double edge = sample.alignCorners ? 0 : 0.5;
-  return std::clamp<int64_t>(static_cast<int64_t>(reflect(element, -edge, last + edge)), 0,
-                             extent - 1);
+  const double mirrored = reflect(element, -edge, last + edge);
+  return std::isnan(mirrored) ? -1
+                              : std::clamp<int64_t>(static_cast<int64_t>(mirrored), 0, extent - 1);
 }
 
 Taps tapsOf(const GridSample& sample, double coordinate, int64_t extent) {

@@ -3,13 +3,13 @@
 #include "ops/define.h"
 #include "ops/norms.h"
 #include "ops/onnx_node.h"
+#include "ops/requirements.h"
 
 namespace carnot {
 
 static void infer(const InstanceNorm&, InferContext& context) {
   inferChannelNorm(context, 2);
-  context.require(context.rank(0) >= 3, "input " + context.shape(0).toString(),
-                  "[N, C] and at least one spatial dim");
+  requireImage(context, 0);
 }
 
 static void reference(const InstanceNorm& norm, const ReferenceContext& context) {

@@ -7,6 +7,7 @@
 #include "ops/elements.h"
 #include "ops/onnx_node.h"
 #include "ops/onnx_window.h"
+#include "ops/requirements.h"
 #include "ops/window.h"
 
 namespace carnot {
@@ -17,10 +18,8 @@ static Window windowOf(const LpPool& pool) {
 
 static void infer(const LpPool& pool, InferContext& context) {
   const Shape& x = context.shape(0);
-  context.require(x.rank() >= 3, fmt::format("input of shape {}", x.toString()),
-                  "[N, C] and at least one spatial dim");
-  context.require(isFloat(context.dtype(0)), std::string(dtypeName(context.dtype(0))),
-                  "a floating-point type");
+  requireImage(context, 0);
+  requireFloat(context, 0);
   context.require(pool.p >= 1, fmt::format("p {}", pool.p), "at least 1");
   const Window window = windowOf(pool);
   requireWindow(context, window, x.rank() - 2);

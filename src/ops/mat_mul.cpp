@@ -6,6 +6,7 @@
 #include "ops/onnx_einsum.h"
 #include "ops/onnx_gemm.h"
 #include "ops/onnx_node.h"
+#include "ops/requirements.h"
 
 namespace carnot {
 
@@ -28,7 +29,7 @@ static void infer(const MatMul& product, InferContext& context) {
       "a transposed vector", "rank 2 or more");
   context.requireSameDType(0, 1);
   const DType dtype = context.dtype(0);
-  context.require(isFloat(dtype) || isInteger(dtype), std::string(dtypeName(dtype)), "a real type");
+  requireReal(context, 0);
   const Shape a = matrixShape(left, product.transposeA, true);
   const Shape b = matrixShape(right, product.transposeB, false);
   context.requireEqual(a[a.rank() - 1], b[b.rank() - 2],

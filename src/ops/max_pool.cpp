@@ -8,6 +8,7 @@
 #include "ops/elements.h"
 #include "ops/onnx_node.h"
 #include "ops/onnx_window.h"
+#include "ops/requirements.h"
 #include "ops/window.h"
 
 namespace carnot {
@@ -18,8 +19,7 @@ static Window windowOf(const MaxPool& pool) {
 
 static void infer(const MaxPool& pool, InferContext& context) {
   const Shape& x = context.shape(0);
-  context.require(x.rank() >= 3, fmt::format("input of shape {}", x.toString()),
-                  "[N, C] and at least one spatial dim");
+  requireImage(context, 0);
   const Window window = windowOf(pool);
   requireWindow(context, window, x.rank() - 2);
   const Shape out = windowOutputShape(context, window, x, x[1]);

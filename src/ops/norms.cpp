@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "ops/elements.h"
+#include "ops/requirements.h"
 
 namespace carnot {
 
@@ -16,17 +17,10 @@ Moments momentsOf(std::span<const double> values) {
   return moments;
 }
 
-static void requireFloat(const InferContext& context, size_t i) {
-  context.require(isFloat(context.dtype(i)),
-                  fmt::format("input {} of type {}", i, dtypeName(context.dtype(i))),
-                  "a floating-point type");
-}
-
 void inferRowNorm(InferContext& context, int64_t axis) {
   const Shape& x = context.shape(0);
   requireFloat(context, 0);
-  context.require(axis >= 0 && axis < static_cast<int64_t>(x.rank()), fmt::format("axis {}", axis),
-                  fmt::format("one of {}", x.toString()));
+  requireAxis(context, axis);
   for (size_t i = 1; i < context.inputs.size(); ++i) {
     if (!context.has(i)) continue;
     requireFloat(context, i);

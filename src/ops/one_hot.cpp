@@ -4,13 +4,14 @@
 #include "ops/define.h"
 #include "ops/elements.h"
 #include "ops/onnx_one_hot.h"
+#include "ops/requirements.h"
 
 namespace carnot {
 
 static void infer(const OneHot& hot, InferContext& context) {
   const Shape& indices = context.shape(0);
-  context.require(isFloat(context.dtype(0)) || isInteger(context.dtype(0)),
-                  fmt::format("indices of type {}", dtypeName(context.dtype(0))), "a real type");
+  requireReal(context, 0);
+  requireDims(context, hot.depth);
   context.require(hot.axis >= 0 && hot.axis <= static_cast<int64_t>(indices.rank()),
                   fmt::format("axis {}", hot.axis),
                   fmt::format("a place among {}", indices.toString()));

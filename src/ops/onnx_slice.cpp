@@ -55,10 +55,16 @@ std::vector<int64_t> partSizes(const OnnxNode& node, const Dim& extent) {
       node.hasInput(1) ? node.requireConstantInts(1) : node.attributeInts("split");
   auto total = extent.tryConstant();
   if (!sizes.empty()) {
-    const int64_t sum = std::accumulate(sizes.begin(), sizes.end(), int64_t{0});
-    if (sizes.size() != node.outputCount() || (total && sum != *total))
+    Dim sum = 0;
+    for (int64_t size : sizes) {
+      if (size < 0)
+        throw Error(ErrorCode::InvalidModel, fmt::format("a part of {} elements", size),
+                    "at least 0");
+      sum = sum + size;
+    }
+    if (sizes.size() != node.outputCount() || (total && sum != Dim(*total)))
       throw Error(ErrorCode::InvalidModel,
-                  fmt::format("{} parts of {} elements in all", sizes.size(), sum),
+                  fmt::format("{} parts of {} elements in all", sizes.size(), sum.toString()),
                   fmt::format("{} parts of {}", node.outputCount(), extent.toString()));
     return sizes;
   }

@@ -53,10 +53,10 @@ WindowAttributes importWindow(const OnnxNode& node, const Shape& input,
         fmt::format("{} strides, {} dilations", window.strides.size(), window.dilations.size()),
         fmt::format("{}, one a spatial axis", axes));
   for (size_t axis = 0; axis < axes; ++axis) {
-    const int64_t stride = window.strides[axis];
-    const int64_t extent = (window.kernel[axis] - 1) * window.dilations[axis] + 1;
+    const Dim stride = window.strides[axis];
+    const Dim extent = Dim(window.kernel[axis] - 1) * Dim(window.dilations[axis]) + 1;
     const Dim& size = input[2 + axis];
-    const Dim total = max(Dim(0), (ceilDiv(size, Dim(stride)) - 1) * Dim(stride) + extent - size);
+    const Dim total = max(Dim(0), (ceilDiv(size, stride) - 1) * stride + extent - size);
     auto pads = total.tryConstant();
     if (!pads)
       node.unsupported(fmt::format("{} padding of {} elements along axis {}", autoPad,

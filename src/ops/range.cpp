@@ -12,7 +12,12 @@
 namespace carnot {
 
 static int64_t countOf(double start, double limit, double delta) {
-  return static_cast<int64_t>(std::max(0.0, std::ceil((limit - start) / delta)));
+  const double count = std::ceil((limit - start) / delta);
+  if (std::isnan(count) || count > static_cast<double>(Dim::kLargest))
+    throw Error(ErrorCode::InvalidModel,
+                fmt::format("a range of {} to {} by {}", start, limit, delta),
+                "a finite number of elements");
+  return static_cast<int64_t>(std::max(0.0, count));
 }
 
 // From integers known as expressions; the step's sign must be known.

@@ -8,11 +8,13 @@
 #include "ops/define.h"
 #include "ops/onnx_axes.h"
 #include "ops/onnx_blocks.h"
+#include "ops/requirements.h"
 
 namespace carnot {
 
 static void infer(const Reshape& reshape, InferContext& context) {
   const Shape& x = context.shape(0);
+  requireDims(context, reshape.shape);
   context.requireEqual(
       x.elementCount(), reshape.shape.elementCount(),
       fmt::format("elements of {} and of {}", x.toString(), reshape.shape.toString()));

@@ -7,6 +7,7 @@
 #include "ops/define.h"
 #include "ops/elements.h"
 #include "ops/onnx_resize.h"
+#include "ops/requirements.h"
 
 namespace carnot {
 
@@ -15,14 +16,13 @@ static void infer(const Resize& resize, InferContext& context) {
   context.require(resize.shape.rank() == x.rank(),
                   fmt::format("{} resized to {}", x.toString(), resize.shape.toString()),
                   "the same rank");
+  requireDims(context, resize.shape);
   context.require(resize.scales.empty() || resize.scales.size() == x.rank(),
                   fmt::format("{} scales", resize.scales.size()),
                   fmt::format("{}, one an axis", x.rank()));
   for (double scale : resize.scales)
     context.require(scale > 0, fmt::format("a scale of {}", scale), "a positive one");
-  context.require(resize.mode == ResizeMode::Nearest || isFloat(context.dtype(0)) ||
-                      isInteger(context.dtype(0)),
-                  std::string(dtypeName(context.dtype(0))), "a real type");
+  if (resize.mode != ResizeMode::Nearest) requireReal(context, 0);
   for (size_t axis = 0; axis < x.rank(); ++axis)
     context.require(x[axis] != Dim(0) || resize.shape[axis] == Dim(0), "an axis without elements",
                     "at least one");

@@ -59,6 +59,11 @@ double cubicWeight(double distance, double a) {
   return 0;
 }
 
+int64_t clampElement(double element, int64_t extent) {
+  if (!(element > 0)) return 0;
+  return element < static_cast<double>(extent) ? static_cast<int64_t>(element) : extent - 1;
+}
+
 }  // namespace
 
 ResizeAxis resizeAxis(const Resize& resize, size_t axis, int64_t input, int64_t output,
@@ -75,6 +80,9 @@ ResizeAxis resizeAxis(const Resize& resize, size_t axis, int64_t input, int64_t 
   const auto first = static_cast<int64_t>(std::floor(-radius)) + 1;
   const bool same = !crop && scale == 1 && input == output;
 
+  if (input == 0 && output > 0)
+    throw Error(ErrorCode::InvalidArgument, "a resize of an axis without elements",
+                "at least one element");
   ResizeAxis table;
   table.taps = nearest || same ? 1 : 2 - 2 * first;
   for (int64_t i = 0; i < output; ++i) {
@@ -82,7 +90,7 @@ ResizeAxis resizeAxis(const Resize& resize, size_t axis, int64_t input, int64_t 
     table.outside.push_back(crop && (at < 0 || at > extent - 1));
     if (table.taps == 1) {
       const double element = same ? at : nearestElement(resize.nearest, at);
-      table.elements.push_back(std::clamp<int64_t>(static_cast<int64_t>(element), 0, input - 1));
+      table.elements.push_back(clampElement(element, input));
       table.weights.push_back(1);
       continue;
     }
@@ -95,7 +103,7 @@ ResizeAxis resizeAxis(const Resize& resize, size_t axis, int64_t input, int64_t 
       double weight =
           linear ? std::max(0.0, 1 - std::abs(distance)) : cubicWeight(distance, resize.cubicA);
       if (resize.excludeOutside && (element < 0 || element >= extent)) weight = 0;
-      table.elements.push_back(std::clamp<int64_t>(static_cast<int64_t>(element), 0, input - 1));
+      table.elements.push_back(clampElement(element, input));
       table.weights.push_back(weight);
       sum += weight;
     }

@@ -5,6 +5,7 @@
 #include "ops/define.h"
 #include "ops/elements.h"
 #include "ops/onnx_axes.h"
+#include "ops/requirements.h"
 #include "ops/scatter.h"
 
 namespace carnot {
@@ -13,6 +14,7 @@ static void reference(const ScatterElements& scatter, const ReferenceContext& co
   const TensorView &x = context.in(0), &indices = context.in(1), &y = context.out(0);
   const std::vector<int64_t> strides = rowMajorStrides(x.dims);
   const auto axis = static_cast<size_t>(scatter.axis);
+  requireWithin(indices.dims, x.dims, axis);
   copyTensor(x, y);
   int64_t i = 0;
   forEachIndex(indices.dims, [&](std::span<const int64_t> at) {
@@ -25,8 +27,7 @@ static void reference(const ScatterElements& scatter, const ReferenceContext& co
 static void infer(const ScatterElements& scatter, InferContext& context) {
   const Shape &x = context.shape(0), &indices = context.shape(1), &updates = context.shape(2);
   context.requireSameDType(0, 2);
-  context.require(context.dtype(1) == DType::I32 || context.dtype(1) == DType::I64,
-                  fmt::format("indices of type {}", dtypeName(context.dtype(1))), "int32 or int64");
+  requireIndexType(context, 1);
   context.require(x.rank() == indices.rank() && x.rank() == updates.rank() && scatter.axis >= 0 &&
                       scatter.axis < static_cast<int64_t>(x.rank()),
                   fmt::format("axis {} of {} by indices {} and updates {}", scatter.axis,

@@ -8,15 +8,14 @@
 #include "ops/define.h"
 #include "ops/elements.h"
 #include "ops/onnx_axes.h"
+#include "ops/requirements.h"
 
 namespace carnot {
 
 static void infer(const Softmax& softmax, InferContext& context) {
   const Shape& x = context.shape(0);
-  context.require(softmax.axis >= 0 && softmax.axis < static_cast<int64_t>(x.rank()),
-                  fmt::format("axis {}", softmax.axis), fmt::format("one of {}", x.toString()));
-  context.require(isFloat(context.dtype(0)), std::string(dtypeName(context.dtype(0))),
-                  "a floating-point type");
+  requireAxis(context, softmax.axis);
+  requireFloat(context, 0);
   context.setOutput(0, context.dtype(0), x);
 }
 

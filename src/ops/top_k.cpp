@@ -7,13 +7,14 @@
 #include "ops/define.h"
 #include "ops/elements.h"
 #include "ops/onnx_axes.h"
+#include "ops/requirements.h"
 
 namespace carnot {
 
 static void infer(const TopK& top, InferContext& context) {
   Shape out = context.shape(0);
-  context.require(top.axis >= 0 && top.axis < static_cast<int64_t>(out.rank()),
-                  fmt::format("axis {}", top.axis), fmt::format("one of {}", out.toString()));
+  requireAxis(context, top.axis);
+  requireDims(context, top.k);
   context.require(top.k.rank() == 1, fmt::format("k {}", top.k.toString()), "one Dim");
   Dim& extent = out[static_cast<size_t>(top.axis)];
   auto k = top.k[0].tryConstant(), available = extent.tryConstant();

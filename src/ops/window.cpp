@@ -17,14 +17,17 @@ Dim Window::outputDim(size_t axis, const Dim& input) const {
   return floorDiv(input + (padBegin(axis) + slack + stride - 1), Dim(stride));
 }
 
+// Keeps products of two attributes within 64 bits.
+static constexpr int64_t kMost = INT32_MAX;
+
 void requireWindow(const InferContext& context, const Window& window, size_t axes) {
   auto requireList = [&](std::span<const int64_t> list, size_t count, int64_t least,
                          const char* name) {
     context.require(list.size() == count, fmt::format("{} {}", list.size(), name),
                     fmt::format("{} for {} spatial axes", count, axes));
     for (int64_t value : list)
-      context.require(value >= least, fmt::format("{} in {}", value, name),
-                      fmt::format("at least {}", least));
+      context.require(value >= least && value <= kMost, fmt::format("{} in {}", value, name),
+                      fmt::format("at least {}, at most {}", least, kMost));
   };
   requireList(window.kernel, axes, 1, "kernel sizes");
   requireList(window.strides, axes, 1, "strides");

@@ -1,0 +1,76 @@
+#include <carnot/error.h>
+
+#include "suites/support/import_case.h"
+
+namespace carnot::test {
+namespace {
+
+struct RefusalCase {
+  const char* name;
+  OnnxCase node;
+  ErrorCode code;
+};
+void PrintTo(const RefusalCase& row, std::ostream* out) { *out << row.name; }
+
+class OnnxRefusal : public testing::TestWithParam<RefusalCase> {};
+
+TEST_P(OnnxRefusal, SaysWhy) {
+  try {
+    runOnnx(GetParam().node);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), GetParam().code) << error.what();
+    EXPECT_FALSE(error.needs().empty()) << error.what();
+  }
+}
+
+const RefusalCase kRefusals[] = {
+    {"a shape computed from data",
+     {.type = "Reshape", .inputs = {iota({2}), list({2})}},
+     ErrorCode::Unsupported},
+    {"slice bounds computed from data",
+     {.type = "Slice", .inputs = {iota({2}), list({0}), list({1})}},
+     ErrorCode::Unsupported},
+    {"SAME padding that depends on a symbol",
+     {.type = "Conv",
+      .attributes = {{"auto_pad", "SAME_UPPER"}, {"strides", Ints{2}}},
+      .inputs = {iota({1, 1, 4}), iota({1, 1, 3})},
+      .shapes = {{0, "[1, 1, w]"}}},
+     ErrorCode::Unsupported},
+    {"batch normalization in training mode",
+     {.type = "BatchNormalization",
+      .opset = 14,
+      .attributes = {{"training_mode", int64_t{1}}},
+      .inputs = {iota({1, 1}), iota({1}), iota({1}), iota({1}), iota({1})}},
+     ErrorCode::Unsupported},
+    {"a reshape that loses elements",
+     {.type = "Reshape", .inputs = {iota({4}), list({3})}, .constants = {1}},
+     ErrorCode::InvalidModel},
+    {"two open dims",
+     {.type = "Reshape", .inputs = {iota({4}), list({-1, -1})}, .constants = {1}},
+     ErrorCode::InvalidModel},
+    {"an axis beyond the rank",
+     {.type = "Softmax", .attributes = {{"axis", int64_t{2}}}, .inputs = {iota({1, 2})}},
+     ErrorCode::InvalidModel},
+    {"an axis twice",
+     {.type = "ReduceSum", .inputs = {iota({2, 2}), list({0, -2})}, .constants = {1}},
+     ErrorCode::InvalidModel},
+    {"a squeezed axis that is not 1",
+     {.type = "Squeeze", .inputs = {iota({2, 2}), list({0})}, .constants = {1}},
+     ErrorCode::InvalidModel},
+    {"parts that do not add up",
+     {.type = "Split", .inputs = {iota({4}), list({1, 2})}, .outputs = 2, .constants = {1}},
+     ErrorCode::InvalidModel},
+    {"a kernel of another size than the weights",
+     {.type = "Conv",
+      .attributes = {{"kernel_shape", Ints{2}}},
+      .inputs = {iota({1, 1, 4}), iota({1, 1, 3})}},
+     ErrorCode::InvalidModel},
+    {"more of the top than there is",
+     {.type = "TopK", .inputs = {iota({2}), list({3})}, .constants = {1}},
+     ErrorCode::InvalidModel},
+};
+INSTANTIATE_TEST_SUITE_P(Cases, OnnxRefusal, testing::ValuesIn(kRefusals));
+
+}  // namespace
+}  // namespace carnot::test
