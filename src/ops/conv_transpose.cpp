@@ -49,9 +49,8 @@ static void infer(const ConvTranspose& conv, InferContext& context) {
   }
   Shape out{x[0], outChannels};
   for (size_t axis = 0; axis < axes; ++axis) {
-    const Dim size = (x[2 + axis] - 1) * Dim(conv.strides[axis]) +
-                     (window.extent(axis) + conv.outputPadding[axis] - window.padBegin(axis) -
-                      window.padEnd(axis));
+    const Dim size = (x[2 + axis] - 1) * Dim(conv.strides[axis]) + conv.outputPadding[axis] +
+                     (window.extent(axis) - window.padBegin(axis) - window.padEnd(axis));
     if (auto known = size.tryConstant())
       context.require(*known >= 0,
                       fmt::format("pads that leave {} elements along axis {}", *known, 2 + axis),
@@ -129,7 +128,7 @@ static void resolvePads(const OnnxNode& node, const Shape& input, std::span<cons
   for (size_t axis = 0; axis < axes; ++axis) {
     const Dim stride(conv.strides[axis]);
     const Dim full = (input[2 + axis] - 1) * stride + conv.outputPadding[axis] +
-                     Dim(kernel[axis] - 1) * Dim(conv.dilations[axis]) + 1;
+                     (Dim(kernel[axis]) - 1) * Dim(conv.dilations[axis]) + 1;
     const Dim size = sizes.empty() ? input[2 + axis] * stride : Dim(sizes[axis]);
     auto total = (full - size).tryConstant();
     if (!total)
@@ -137,7 +136,8 @@ static void resolvePads(const OnnxNode& node, const Shape& input, std::span<cons
           fmt::format("padding of {} elements along axis {}", (full - size).toString(), 2 + axis),
           "pads that do not depend on the input's size",
           "fix the input's spatial dims or export with explicit pads");
-    conv.outputPadding[axis] += std::max<int64_t>(0, -*total);
+    const Dim more = Dim(conv.outputPadding[axis]) + max(Dim(0), -Dim(*total));
+    conv.outputPadding[axis] = more.constant();
     const int64_t pads = std::max<int64_t>(0, *total);
     conv.pads[axis] = autoPad == "SAME_UPPER" ? pads / 2 : pads - pads / 2;
     conv.pads[axes + axis] = pads - conv.pads[axis];

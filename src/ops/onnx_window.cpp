@@ -54,7 +54,7 @@ WindowAttributes importWindow(const OnnxNode& node, const Shape& input,
         fmt::format("{}, one a spatial axis", axes));
   for (size_t axis = 0; axis < axes; ++axis) {
     const Dim stride = window.strides[axis];
-    const Dim extent = Dim(window.kernel[axis] - 1) * Dim(window.dilations[axis]) + 1;
+    const Dim extent = (Dim(window.kernel[axis]) - 1) * Dim(window.dilations[axis]) + 1;
     const Dim& size = input[2 + axis];
     const Dim total = max(Dim(0), (ceilDiv(size, stride) - 1) * stride + extent - size);
     auto pads = total.tryConstant();

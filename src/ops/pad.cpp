@@ -19,7 +19,11 @@ static void infer(const Pad&, InferContext& context) {
                 "constants, or arithmetic on the dims of inputs");
   context.require(pads->size() == 2 * x.rank(), fmt::format("{} pads", pads->size()),
                   fmt::format("a begin and an end for each dim of {}", x.toString()));
-  if (context.has(2)) context.requireSameDType(0, 2);
+  if (context.has(2)) {
+    context.requireSameDType(0, 2);
+    context.require(context.shape(2).elementCount() == Dim(1),
+                    fmt::format("a value of shape {}", context.shape(2).toString()), "one element");
+  }
   Shape out;
   for (size_t axis = 0; axis < x.rank(); ++axis) {
     const Dim size = x[axis] + (*pads)[axis] + (*pads)[x.rank() + axis];

@@ -23,7 +23,9 @@ static void reference(const Slice& slice, const ReferenceContext& context) {
     const auto axis = static_cast<size_t>(slice.axes[i]);
     const int64_t start = context.in(1).loadInt(static_cast<int64_t>(i));
     first += strides[axis] * sliceStart(start, slice.steps[i], x.dims[axis]);
-    strides[axis] *= slice.steps[i];
+    // A longer step than the axis takes one element at most.
+    const int64_t most = std::max<int64_t>(1, x.dims[axis]);
+    strides[axis] *= std::clamp(slice.steps[i], -most, most);
   }
   int64_t out = 0;
   forEachIndex(y.dims, [&](std::span<const int64_t> at) {
@@ -101,7 +103,8 @@ static void infer(const Slice& slice, InferContext& context) {
                     fmt::format("distinct axes of {}", context.shape(0).toString()));
     context.require(slice.steps[i] != 0, "a step of 0", "another");
     Dim& dim = out[static_cast<size_t>(axis)];
-    dim = sliceExtent(bounds[0][i], bounds[1][i], slice.steps[i], dim);
+    const int64_t step = std::clamp(slice.steps[i], -Dim::kLargest, Dim::kLargest);
+    dim = sliceExtent(bounds[0][i], bounds[1][i], step, dim);
   }
   context.setOutput(0, context.dtype(0), std::move(out));
   moveContents(context, {0}, [&](const ReferenceContext& run) { reference(slice, run); });

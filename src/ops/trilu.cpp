@@ -11,7 +11,7 @@ static void infer(const Trilu&, InferContext& context) {
   const Shape& x = context.shape(0);
   context.require(x.rank() >= 2, fmt::format("input of shape {}", x.toString()), "at least 2 dims");
   if (context.has(1))
-    context.require(context.dtype(1) == DType::I64 && context.rank(1) <= 1,
+    context.require(context.dtype(1) == DType::I64 && context.shape(1).elementCount() == Dim(1),
                     fmt::format("k of type {}", context.type(1).toString()), "an int64 scalar");
   context.setOutput(0, context.dtype(0), x);
 }

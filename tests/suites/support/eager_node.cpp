@@ -126,6 +126,8 @@ DType EagerNode::attributeDType(std::string_view name, DType fallback) const {
       DType::C128,       DType::BF16, DType::F8E4M3FN, DType::F8E4M3FNUZ, DType::F8E5M2,
       DType::F8E5M2FNUZ, DType::U4,   DType::I4,       DType::F4E2M1,     DType::F8E8M0,
       DType::U2,         DType::I2};
+  if (*value < 1 || *value >= std::ssize(kTypes))
+    throw Error(ErrorCode::InvalidModel, fmt::format("element type {}", *value));
   return kTypes[*value];
 }
 
