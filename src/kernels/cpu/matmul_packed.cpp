@@ -5,11 +5,10 @@
 #include <cstring>
 
 #include "base/threads.h"
-#include "kernels/cpu/anchored.h"
+#include "kernels/cpu/matmul_problem.h"
 #include "kernels/cpu/pack_panels.h"
 #include "kernels/cpu/tile_kernels.h"
 #include "kernels/cpu/tile_pointers.h"
-#include "ops/mat_mul.h"
 
 namespace carnot {
 namespace {
@@ -19,65 +18,38 @@ constexpr int64_t kMaxDim = int64_t{1} << 24;  // of k and n: offsets within a r
 constexpr int64_t kRowsOfBlock = 112;          // of A that stay in the second cache
 constexpr int kPadding = 16;                   // floats between the rows of a copied block of A
 
-struct Analysis {
-  AnchoredRegion region;
-  int a = 0, b = 0;  // inputs of the region
+struct Analysis : MatMulProblem {
   int64_t n = 0, k = 0;
-  bool transposeB = false;
-  std::vector<EpilogueOperand> kinds;
 };
 
-// C's last axis holds the columns; all before it are rows.
-std::variant<Refusal, std::vector<EpilogueOperand>> operandKinds(const AnchoredRegion& region) {
-  std::vector<EpilogueOperand> kinds;
-  const size_t rank = region.result.shape.rank();
-  for (int operand : region.operands) {
-    const Shape& shape = region.types[static_cast<size_t>(operand)].shape;
-    auto variation = variationOf(shape, region.result.shape);
-    if (variation.empty() && rank > 0)
-      return Refusal{fmt::format("{} does not broadcast to {} for certain", shape.toString(),
-                                 region.result.shape.toString())};
-    if (variesExactlyAlong(variation, 0, 0))
-      kinds.push_back(EpilogueOperand::Scalar);
-    else if (variesExactlyAlong(variation, rank - 1, rank))
-      kinds.push_back(EpilogueOperand::Column);
-    else if (variesExactlyAlong(variation, 0, rank))
-      kinds.push_back(EpilogueOperand::Element);
-    else if (variesExactlyAlong(variation, 0, rank - 1))
-      kinds.push_back(EpilogueOperand::Row);
-    else
-      return Refusal{
-          fmt::format("an operand {} repeats along some of the rows' axes", shape.toString())};
-  }
-  return kinds;
+// The leading axes are rows as well: an operand varies along all of them and the rows, or along
+// none.
+bool flattens(EpilogueOperand kind, const std::vector<Along>& variation) {
+  const bool rows = kind == EpilogueOperand::Row || kind == EpilogueOperand::Element;
+  return std::all_of(variation.begin(), variation.end() - 1,
+                     [&](Along along) { return along != (rows ? Along::Fixed : Along::Varies); });
 }
 
 std::variant<Refusal, Analysis> analyze(const Problem& problem) {
   if (!problem.device.isa.has(Isa::Avx2)) return Refusal{"is generated for AVX2 and AVX-512"};
-  auto anchored = anchoredRegion(problem, "MatMul");
-  if (auto* refusal = std::get_if<Refusal>(&anchored)) return *refusal;
-  Analysis out;
-  out.region = std::get<AnchoredRegion>(std::move(anchored));
-  const MatMul& op = *out.region.anchor->op.as<MatMul>();
-  out.a = out.region.anchor->inputs[0];
-  out.b = out.region.anchor->inputs[1];
-  const TensorDesc& a = problem.inputs[static_cast<size_t>(out.a)];
+  auto product = matMulProblem(problem);
+  if (auto* refusal = std::get_if<Refusal>(&product)) return *refusal;
+  Analysis out{std::get<MatMulProblem>(std::move(product)), 0, 0};
   const TensorDesc& b = problem.inputs[static_cast<size_t>(out.b)];
   if (!b.constant || out.a == out.b) return Refusal{"packs a constant second operand"};
   if (b.shape.rank() != 2) return Refusal{"the second operand is not a matrix"};
-  if (op.transposeA) return Refusal{"the first operand is transposed"};
-  if (a.dtype != DType::F32) return Refusal{"multiplies float32"};
+  if (out.transposeA) return Refusal{"the first operand is transposed"};
   if (!b.shape.isStatic()) return Refusal{"the second operand has symbolic dims"};
-  out.transposeB = op.transposeB;
-  out.k = b.shape[op.transposeB ? 1 : 0].constant();
-  out.n = b.shape[op.transposeB ? 0 : 1].constant();
+  out.k = b.shape[out.transposeB ? 1 : 0].constant();
+  out.n = b.shape[out.transposeB ? 0 : 1].constant();
   if (out.k < 1 || out.n < 1 || out.k > kMaxDim || out.n > kMaxDim)
     return Refusal{fmt::format("{} by {} is outside what it packs", out.k, out.n)};
-  auto kinds = operandKinds(out.region);
-  if (auto* refusal = std::get_if<Refusal>(&kinds)) return *refusal;
-  out.kinds = std::get<std::vector<EpilogueOperand>>(std::move(kinds));
-  if (out.kinds.size() + problem.outputs.size() > kMaxTilePointers)
-    return Refusal{"the steps behind the products take too many operands"};
+  for (size_t i = 0; i < out.kinds.size(); ++i) {
+    const Shape& shape = problem.inputs[static_cast<size_t>(out.region.operands[i])].shape;
+    if (!flattens(out.kinds[i], variationOf(shape, out.region.result.shape)))
+      return Refusal{
+          fmt::format("an operand {} repeats along some of the rows' axes", shape.toString())};
+  }
   return out;
 }
 
