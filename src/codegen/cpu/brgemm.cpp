@@ -13,7 +13,8 @@ using Xbyak::Label;
 using Xbyak::Reg64;
 using Xbyak::Xmm;
 
-constexpr int kLoopUnroll = 8;    // products of a tap in one turn of its loop
+constexpr int kLoopUnroll = 8;  // products of a tap in one turn of its loop
+constexpr int kLineBytes = 64;
 constexpr int kMaxStraight = 32;  // products of a tap without a loop
 
 class Generator : public TileGenerator {
@@ -22,7 +23,7 @@ class Generator : public TileGenerator {
   std::shared_ptr<const MachineCode> generate();
 
  private:
-  const Reg64 a = rsi, bStride = rbp;
+  const Reg64 a = rsi, bStride = rbp, ahead = rbp;
   const Reg64 b = rdx, tap = rcx, tapA = rax, tapCount = r9, count = r10;
 
   bool maskedB() const { return !spec_.packedB && spec_.tile.maskLast; }
@@ -39,7 +40,10 @@ std::shared_ptr<const MachineCode> Generator::generate() {
   return generateTiles(
       [&] {
         mov(a, ARGUMENT(a));
-        if (!spec_.packedB) mov(bStride, ARGUMENT(bRowStride));
+        if (!spec_.packedB)
+          mov(bStride, ARGUMENT(bRowStride));
+        else if (spec_.prefetchEvery)
+          mov(ahead, ARGUMENT(prefetch));
       },
       [&] {
         if (maskedB() && !avx512()) tailMask();
@@ -70,11 +74,15 @@ void Generator::multiplyTaps(size_t countField, int k) {
 void Generator::multiplyTap(int k) {
   const int bStep = spec_.packedB ? spec_.tile.vectors * vectorBytes() : 0;
   auto steps = [&](int n) {
+    int fetched = 0;
     for (int i = 0; i < n; ++i) {
+      if (spec_.prefetchEvery && i % spec_.prefetchEvery == 0)
+        prefetcht1(ptr[ahead + fetched++ * kLineBytes]);
       multiplyStep(i, i * bStep);
       if (!spec_.packedB) add(b, bStride);
     }
     if (bStep) add(b, n * bStep);
+    if (fetched) add(ahead, fetched * kLineBytes);
   };
   auto advanceA = [&](int n) { add(tapA, static_cast<int>(n * spec_.aKStride)); };
   if (k > 0 && k <= kMaxStraight) return steps(k);
@@ -159,9 +167,19 @@ int BrgemmSpec::maxRows(int lanes, int vectors, bool packedB) {
 
 Brgemm::Brgemm(const BrgemmSpec& spec) {
   ensure(spec.k >= 0 && spec.tailK >= 0 &&
+             (spec.prefetchEvery == 0 || (spec.packedB && spec.k > 0)) &&
              spec.tile.rows <= BrgemmSpec::maxRows(spec.isa.has(Isa::Avx512) ? 16 : 8,
                                                    spec.tile.vectors, spec.packedB),
          "a tile fits in the vector registers");
+  if (spec.prefetchEvery) {
+    auto lines = [&](int k) {
+      const int inLoop = k > kMaxStraight ? k / kLoopUnroll * kLoopUnroll : 0;
+      return inLoop / spec.prefetchEvery +
+             (k - inLoop + spec.prefetchEvery - 1) / spec.prefetchEvery;
+    };
+    linesOfTap_ = lines(spec.k);
+    linesOfTailTap_ = lines(spec.tailK);
+  }
   code_ = Generator(spec).generate();
   function_ = code_->entry<void (*)(const BrgemmArguments*)>();
 }

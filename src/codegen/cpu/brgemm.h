@@ -22,6 +22,9 @@ struct BrgemmSpec {
   // B's rows follow each other without gaps, tap after tap, in whole vectors. Else they lie
   // bRowStride apart, there is one tap, and with tile.maskLast the last vector has tailLanes lanes.
   bool packedB = true;
+  // Of a packed B with k known: fetches a line of BrgemmArguments::prefetch into the second cache
+  // every so many products, 1, 2, 4 or 8; 0: never.
+  int prefetchEvery = 0;
 
   // The most rows that leave registers enough for `vectors`.
   static int maxRows(int lanes, int vectors, bool packedB = true);
@@ -37,6 +40,7 @@ struct BrgemmArguments {
   int64_t taps = 1, tailTaps = 0;
   int64_t k = 0;
   int64_t bRowStride = 0;
+  const float* prefetch = nullptr;  // what will be read next; never dereferenced
 };
 
 class Brgemm {
@@ -46,9 +50,15 @@ class Brgemm {
   explicit Brgemm(const BrgemmSpec& spec);
 
   void operator()(const BrgemmArguments& arguments) const { function_(&arguments); }
+  // Moves arguments.prefetch behind what a call has fetched.
+  void advancePrefetch(BrgemmArguments& arguments) const {
+    arguments.prefetch += arguments.c.tiles * 16 *
+                          (arguments.taps * linesOfTap_ + arguments.tailTaps * linesOfTailTap_);
+  }
   size_t codeBytes() const;
 
  private:
+  int64_t linesOfTap_ = 0, linesOfTailTap_ = 0;  // of 64 bytes, fetched ahead
   std::shared_ptr<const MachineCode> code_;
   void (*function_)(const BrgemmArguments*);
 };

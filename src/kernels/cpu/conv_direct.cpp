@@ -269,6 +269,7 @@ void ConvExecutable::makeKernels() {
   const ConvProblem& conv = this->conv();
   const bool plain = panels().plainInput;
   const int64_t tail = plain ? 0 : conv.inputs % conv.block;
+  const int64_t tilesOfBand = unitsOfBand_ * imagesOfBand_ * (flat_ ? 1 : tiles_.count());
   for (int stage = 0; stage < kStages; ++stage) {
     const bool exists = stage == Only ? chunks_ == 1 : stage == Middle ? chunks_ > 2 : chunks_ > 1;
     const bool last = stage == Only || stage == Last;
@@ -284,6 +285,8 @@ void ConvExecutable::makeKernels() {
         spec.aRowStride = conv.width.stride * pixelFloats_ * 4;
         spec.aKStride = (plain ? conv.width.dilation : 1) * 4;
         spec.tile.accumulate = stage == Middle || stage == Last;
+        spec.prefetchEvery =
+            prefetchEvery(tilesOfBand, panels().vectors, static_cast<int>(conv.block));
         if (last) {
           spec.tile.epilogue = conv.region.program;
           for (const BlockedOperand& operand : conv.operands)
@@ -364,10 +367,11 @@ void ConvExecutable::runPart(const RunArguments& arguments, TilePointers pointer
           tile.tapOffsets = tapOffsets_.data() + step * tapsOfStep;
           tile.taps = (steps - tail) * tapsOfStep;
           tile.tailTaps = tail * tapsOfStep;
+          const int64_t rowsOfStep = conv.taps() * (panels.plainInput ? 1 : panels.block);
+          tile.prefetch = tile.b + steps * rowsOfStep * width;
           for (int64_t i = 0; i < pieces; ++i)
             multiplyPiece(pieceAt(i), inputOf(group, pieceAt(i), i), pointers, block,
                           kernels_[stage][panel + 1 == panels.count], tile);
-          const int64_t rowsOfStep = conv.taps() * (panels.plainInput ? 1 : panels.block);
           tile.b += steps * rowsOfStep * width;
         }
       }
@@ -388,6 +392,7 @@ void ConvExecutable::multiplyPiece(const Piece& piece, const float* a, TilePoint
     tile.c.tiles = tiles;
     tile.c.pointers = pointers.at(piece.image, (start + pixel) * blockFloats, block * blockFloats);
     (*kernels[small])(tile);
+    kernels[small]->advancePrefetch(tile);
   };
   const int64_t step = conv().width.stride * pixelFloats_;  // of the input under a pixel
   if (flat_) {

@@ -231,6 +231,9 @@ MatMulExecutable::MatMulExecutable(const BoundMatMul& owner, int64_t m) : owner_
         spec.k = static_cast<int>(kBlock(stage == Only || stage == Last ? kBlocks_ - 1 : 0).size());
         spec.aRowStride = (copyA_ ? kStep_ + kPadding : panels.k) * 4;
         spec.tile.accumulate = stage == Middle || stage == Last;
+        spec.prefetchEvery = kBlocks_ == 1 ? prefetchEvery(std::min(tilesOfPart, tilesOfBlock_),
+                                                           panels.vectors, panels.lanes)
+                                           : 0;
         spec.tile.maskLast = narrow && panels.n % panels.lanes != 0;
         if (stage == Only || stage == Last) {
           spec.tile.epilogue = owner.analysis_.region.program;
@@ -301,13 +304,16 @@ void MatMulExecutable::runPart(const float* allA, TilePointers pointers, int par
       for (int64_t panel = columns.begin; panel < columns.end; ++panel) {
         const int64_t width = int64_t{panels.vectorsOf(panel)} * panels.lanes;
         tile.b = owner_.weights_ + panels.offset(panel) + ks.begin * width;
+        tile.prefetch = tile.b + ks.size() * width;
         auto multiply = [&](int64_t from, int64_t to, bool small) {
           if (from >= to) return;
           const int64_t row = firstRow(from), column = panel * panels.width();
           tile.a = a + (row - rows.begin) * rowFloats;
           tile.c.tiles = to - from;
           tile.c.pointers = pointers.at(0, row * panels.n + column, column, row);
-          (*kernels_[stage][panel + 1 == panels.count()][small])(tile);
+          const Brgemm& kernel = *kernels_[stage][panel + 1 == panels.count()][small];
+          kernel(tile);
+          kernel.advancePrefetch(tile);
         };
         multiply(first, std::min(last, tiles_.large), false);
         multiply(std::max(first, tiles_.large), last, true);

@@ -58,6 +58,15 @@ inline Range partOf(int64_t count, int64_t part, int64_t parts) {
   return {count * part / parts, count * (part + 1) / parts};
 }
 
+// How often tiles fetch the next panel of B ahead, so that `tiles` of them fetch it once: every so
+// many products. 0 when so many tiles share a panel that waiting for it does not matter.
+inline int prefetchEvery(int64_t tiles, int vectors, int lanes) {
+  constexpr int64_t kManyTiles = 32;
+  if (tiles > kManyTiles) return 0;
+  const int64_t every = tiles * 16 / (int64_t{vectors} * lanes);
+  return every >= 8 ? 8 : every >= 4 ? 4 : every >= 2 ? 2 : 1;
+}
+
 // How many of `rows` rows, `stride` bytes apart, start in one set of a first cache of 4 KiB ways.
 inline int rowsOfOneSet(int64_t stride, int rows) {
   int sets[64] = {}, most = 0;
