@@ -192,6 +192,13 @@ void TensorView::storeDouble(int64_t index, double value) const {
   storeInt(index, truncateToInt(value));
 }
 
+void TensorView::storeRounded(int64_t index, double value) const {
+  if (isFloat(dtype) && dtypeBits(dtype) == 8)
+    as<uint8_t>()[index] = encodeSmallFloat(dtype, value, false);
+  else
+    storeDouble(index, value);
+}
+
 void TensorView::storeInt(int64_t index, int64_t value) const {
   if (withNativeType(dtype, [&]<typename T>() { store(data, index, static_cast<T>(value)); }))
     return;

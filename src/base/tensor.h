@@ -53,6 +53,8 @@ struct TensorView {
   // keeps the low bits; NaN and what int64 cannot hold store as int64's minimum would. To Bool:
   // nonzero.
   void storeDouble(int64_t index, double value) const;
+  // A value that is of the type already: an infinity stays one where storeDouble would saturate.
+  void storeRounded(int64_t index, double value) const;
   void storeInt(int64_t index, int64_t value) const;
   void storeComplex(int64_t index, std::complex<double> value) const;
 

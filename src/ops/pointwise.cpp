@@ -68,11 +68,8 @@ void load(const TensorView& view, int64_t from, ScalarColumn& column, size_t to)
 void store(const ScalarColumn& column, size_t from, const TensorView& view, int64_t to) {
   if (isComplex(view.dtype)) {
     view.storeComplex(to, column.complexes[from]);
-  } else if (isFloat(view.dtype) && dtypeBits(view.dtype) == 8) {
-    // The program has rounded: an infinity here is meant.
-    view.as<uint8_t>()[to] = encodeSmallFloat(view.dtype, column.reals[from], false);
   } else if (isFloat(view.dtype)) {
-    view.storeDouble(to, column.reals[from]);
+    view.storeRounded(to, column.reals[from]);  // the program rounds
   } else {
     view.storeInt(to, column.integers[from]);
   }

@@ -58,7 +58,7 @@ void storeOne(char* to, DType type, T value) {
   if constexpr (std::is_integral_v<T>)
     view.storeInt(0, value);
   else
-    view.storeDouble(0, value);
+    view.storeRounded(0, value);  // the program rounds
 }
 
 // One primitive over the first `count` elements; `in` by argument.
