@@ -169,6 +169,7 @@ class LoopBuilder {
     for (int input : step.inputs)
       if (values_[input] && rankOf(input) == rankOf(output)) space = *axes_[input];
     std::vector<ScalarValue> operands;
+    operands.reserve(step.inputs.size());
     for (int input : step.inputs) operands.push_back(valueOf(input, suffix(space, rankOf(input))));
     define(output, step.op.definition().expression(step.op, builder_, operands), space);
   }

@@ -125,7 +125,8 @@ void VectorEmission::castFromFloat(int node, DType to) {
   const int arg = nodeAt(node).args[0];
   switch (classOf(to)) {
     case ValueClass::F32: {
-      if (to == DType::F32 || to == nodeAt(arg).dtype) return copy(node);
+      // A store rounds by itself.
+      if (to == DType::F32 || to == nodeAt(arg).dtype || storedOnly_[node]) return copy(node);
       const Xmm x = vectorOf(arg), d = defineApart(node);
       a_.vmovaps(d, x);
       return roundToStorage(to, d);

@@ -68,7 +68,8 @@ VectorEmission::VectorEmission(Assembler& assembler, const VectorPlan& plan,
       tail_(tail),
       avx512_(assembler.avx512()),
       values_(plan.program.nodes.size()),
-      sources_(plan.program.nodes.size()) {
+      sources_(plan.program.nodes.size()),
+      storedOnly_(plan.program.nodes.size(), false) {
   vectors_.holder.fill(kReserved);
   masks_.holder.fill(kReserved);
   for (int reg : registers.vectors) vectors_.holder[reg] = kFree;
@@ -313,6 +314,12 @@ void VectorEmission::run(std::span<const VectorSource> sources, std::span<const 
       bind(static_cast<int>(i), sources_[i].reg);
   }
   vectors_.pinned = 0;
+  for (size_t i = 0; i < sinks.size(); ++i) {
+    const int node = plan_.program.outputs[i];
+    storedOnly_[node] = plan_.uses[node].front() == nodes.size();
+  }
+  for (size_t i = 0; i < sinks.size(); ++i)
+    if (sinks[i].kind != VectorSink::Kind::Memory) storedOnly_[plan_.program.outputs[i]] = false;
   for (position_ = 0; position_ < nodes.size(); ++position_) {
     const int node = static_cast<int>(position_);
     if (nodes[node].op == ScalarOp::Input || nodes[node].op == ScalarOp::Constant) continue;

@@ -149,6 +149,7 @@ class VectorEmission {
   bool avx512_;
   std::vector<Value> values_;
   std::vector<VectorSource> sources_;  // by node, for Inputs
+  std::vector<bool> storedOnly_;       // by node: outputs to memory that nothing else uses
   Bank vectors_, masks_;
   std::vector<bool> slots_;
   uint32_t position_ = 0;

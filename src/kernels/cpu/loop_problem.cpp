@@ -91,6 +91,7 @@ class BlockedLoop {
 
 std::vector<const Tensor*> constantsOf(const Problem& problem) {
   std::vector<const Tensor*> constants;
+  constants.reserve(problem.inputs.size());
   for (const TensorDesc& input : problem.inputs) constants.push_back(input.constant);
   return constants;
 }
@@ -160,6 +161,7 @@ std::variant<Refusal, LoopProblem> loopProblem(const Problem& problem, bool rows
     return Refusal{rows ? "nothing is reduced" : "reduces, which loops over rows do"};
   if (auto reason = refuseLoop(loop)) return Refusal{*reason};
   std::vector<TensorType> operandTypes;
+  operandTypes.reserve(loop.operands.size());
   for (const Loop::Operand& operand : loop.operands)
     operandTypes.push_back(typeOf(problem, operand));
   if (std::string reason = refuseAxes(loop, operandTypes); !reason.empty())
