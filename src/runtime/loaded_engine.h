@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -32,6 +33,7 @@ struct LoadedEngine::State {
   std::vector<Copy> copies;
   std::vector<std::vector<std::unique_ptr<BoundKernel>>> kernels;  // step, variant
   mutable PlanCache plans;
+  mutable std::atomic<bool> specialized = false;  // for any shape yet
 };
 
 }  // namespace carnot

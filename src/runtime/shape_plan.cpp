@@ -207,16 +207,21 @@ class Planner {
       }
       return all;
     };
-    for (size_t i = 0; i < engine_.steps.size(); ++i) {
-      const EngineStep& step = engine_.steps[i];
-      try {
-        plan_.executables[i] = state_.kernels[i][plan_.variants[i]]->specialize(
-            {shapesOf(step.inputs), shapesOf(step.outputs), symbols});
-      } catch (Error& error) {
-        error.within("step " + step.name);
-        throw;
+    // At first kernels generate code, which is worth the pool; later shapes mostly find it made.
+    auto count = static_cast<int64_t>(engine_.steps.size());
+    int64_t grain = state_.specialized.exchange(true) ? std::max<int64_t>(count, 1) : 4;
+    state_.pool->forRange(count, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const EngineStep& step = engine_.steps[i];
+        try {
+          plan_.executables[i] = state_.kernels[i][plan_.variants[i]]->specialize(
+              {shapesOf(step.inputs), shapesOf(step.outputs), symbols});
+        } catch (Error& error) {
+          error.within("step " + step.name);
+          throw;
+        }
       }
-    }
+    });
   }
 
   // Activations from the first to the last step that touches their memory, workspaces in their
