@@ -1,0 +1,213 @@
+// Whole engines over this build's own kernels: right, placed well, allocating nothing when they
+// run.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <thread>
+
+#include "allocation_counter.h"
+#include "builder/compile.h"
+#include "ir/text.h"
+#include "kernels/kernel.h"
+#include "runtime/runtime.h"
+
+namespace carnot {
+namespace {
+
+using testing::AllocationCounter;
+
+struct Network {
+  const char* name;
+  const char* text;
+  std::vector<std::vector<int64_t>> points;  // values of the symbols
+};
+
+void PrintTo(const Network& network, std::ostream* out) { *out << network.name; }
+
+const Network kNetworks[] = {
+    {"Convolutions",
+     R"(graph convolutions
+input %x : float32[batch, 3, height, width]
+const %w0 : float32[16, 3, 3, 3] = ...
+const %b0 : float32[16] = ...
+const %w1 : float32[16, 1, 3, 3] = ...
+const %w2 : float32[32, 16, 1, 1] = ...
+const %b2 : float32[32] = ...
+const %w3 : float32[32, 32, 3, 3] = ...
+const %w4 : float32[32, 10] = ...
+%c0 : float32[batch, 16, height, width] = Conv{dilations=[1, 1], pads=[1, 1, 1, 1], strides=[1, 1]}(%x, %w0, %b0)
+%r0 : float32[batch, 16, height, width] = Relu(%c0)
+%c1 : float32[batch, 16, height, width] = Conv{dilations=[1, 1], group=16, pads=[1, 1, 1, 1], strides=[1, 1]}(%r0, %w1)
+%s1 : float32[batch, 16, height, width] = HardSwish(%c1)
+%c2 : float32[batch, 32, height, width] = Conv{dilations=[1, 1], pads=[0, 0, 0, 0], strides=[1, 1]}(%s1, %w2, %b2)
+%c3 : float32[batch, 32, height, width] = Conv{dilations=[1, 1], pads=[1, 1, 1, 1], strides=[1, 1]}(%c2, %w3)
+%a3 : float32[batch, 32, height, width] = Add(%c3, %c2)
+%r3 : float32[batch, 32, height, width] = Relu(%a3)
+%g : float32[batch, 32] = Reduce{axes=[2, 3], keepDims=false, kind=1}(%r3)
+%l : float32[batch, 10] = MatMul(%g, %w4)
+%y : float32[batch, 10] = Softmax{axis=1}(%l)
+output %y
+output %r3
+)",
+     {{1, 16, 16}, {3, 9, 21}, {2, 33, 8}, {0, 4, 4}}},
+    {"Attention",
+     R"(graph attention
+input %x : float32[batch, seq, 32]
+input %mask : float32[batch, 1, 1, seq]
+const %wq : float32[32, 32] = ...
+const %wk : float32[32, 32] = ...
+const %wv : float32[32, 32] = ...
+const %wo : float32[32, 32] = ...
+const %up : float32[32, 128] = ...
+const %down : float32[128, 32] = ...
+const %scale : float32[32] = ...
+const %bias : float32[32] = ...
+const %root : float32[] = [0.35]
+%q : float32[batch, seq, 32] = MatMul(%x, %wq)
+%k : float32[batch, seq, 32] = MatMul(%x, %wk)
+%v : float32[batch, seq, 32] = MatMul(%x, %wv)
+%q4 : float32[batch, seq, 4, 8] = Reshape{shape=[batch, seq, 4, 8]}(%q)
+%k4 : float32[batch, seq, 4, 8] = Reshape{shape=[batch, seq, 4, 8]}(%k)
+%v4 : float32[batch, seq, 4, 8] = Reshape{shape=[batch, seq, 4, 8]}(%v)
+%qt : float32[batch, 4, seq, 8] = Transpose{perm=[0, 2, 1, 3]}(%q4)
+%kt : float32[batch, 4, 8, seq] = Transpose{perm=[0, 2, 3, 1]}(%k4)
+%vt : float32[batch, 4, seq, 8] = Transpose{perm=[0, 2, 1, 3]}(%v4)
+%s : float32[batch, 4, seq, seq] = MatMul(%qt, %kt)
+%scaled : float32[batch, 4, seq, seq] = Mul(%s, %root)
+%masked : float32[batch, 4, seq, seq] = Add(%scaled, %mask)
+%p : float32[batch, 4, seq, seq] = Softmax{axis=3}(%masked)
+%o : float32[batch, 4, seq, 8] = MatMul(%p, %vt)
+%ot : float32[batch, seq, 4, 8] = Transpose{perm=[0, 2, 1, 3]}(%o)
+%of : float32[batch, seq, 32] = Reshape{shape=[batch, seq, 32]}(%ot)
+%op : float32[batch, seq, 32] = MatMul(%of, %wo)
+%res : float32[batch, seq, 32] = Add(%op, %x)
+%n : float32[batch, seq, 32] = LayerNorm{axis=2, epsilon=1e-05}(%res, %scale, %bias)
+%u : float32[batch, seq, 128] = MatMul(%n, %up)
+%g : float32[batch, seq, 128] = Gelu(%u)
+%d : float32[batch, seq, 32] = MatMul(%g, %down)
+%y : float32[batch, seq, 32] = Add(%d, %n)
+output %y
+)",
+     {{1, 16}, {2, 7}, {3, 33}, {1, 1}}},
+};
+
+std::shared_ptr<const EngineData> compiled(const Network& network, bool referenceOnly = false) {
+  CompileOptions options;
+  options.device = hostTraits(2);
+  options.optimizationLevel = 0;
+  if (referenceOnly)
+    for (const Kernel* kernel : cpuKernels())
+      if (kernel->name() != "reference") options.withoutKernels.emplace_back(kernel->name());
+  return std::make_shared<EngineData>(*compile(parseGraph(network.text), options));
+}
+
+// A context on memory of its own, inputs filled by their position.
+class Session {
+ public:
+  explicit Session(const std::shared_ptr<LoadedEngine>& engine)
+      : data_(engine->engine()), context_(engine->createContext()) {}
+
+  const std::vector<std::vector<float>>& at(const std::vector<int64_t>& point) {
+    set(point);
+    context_->run();
+    return outputs_;
+  }
+
+  void set(const std::vector<int64_t>& point) {
+    inputs_.clear();
+    outputs_.clear();
+    for (size_t i = 0; i < data_.inputs.size(); ++i) {
+      std::vector<int64_t> dims;
+      for (const DimProgram& dim : data_.tensors[data_.inputs[i]].dims)
+        dims.push_back(dim.evaluate(point));
+      std::vector<float>& values = inputs_.emplace_back(count(dims));
+      for (size_t k = 0; k < values.size(); ++k)
+        values[k] = static_cast<float>(std::sin(0.37 * static_cast<double>(k + i)));
+      context_->setInputShape(static_cast<int>(i), dims);
+      context_->setInputAddress(static_cast<int>(i), inputs_[i].data());
+    }
+    context_->prepare();
+    for (size_t i = 0; i < data_.outputs.size(); ++i) {
+      outputs_.emplace_back(count(context_->outputShape(static_cast<int>(i))));
+      context_->setOutputAddress(static_cast<int>(i), outputs_[i].data());
+    }
+  }
+
+  ExecutionContext& context() { return *context_; }
+
+ private:
+  static size_t count(std::span<const int64_t> dims) {
+    return static_cast<size_t>(elementCount(dims));
+  }
+
+  const EngineData& data_;
+  std::unique_ptr<ExecutionContext> context_;
+  std::vector<std::vector<float>> inputs_, outputs_;
+};
+
+class CompiledEngine : public ::testing::TestWithParam<Network> {};
+
+TEST_P(CompiledEngine, AgreesWithTheReference) {
+  auto engine = LoadedEngine::create(compiled(GetParam()));
+  auto oracle = LoadedEngine::create(compiled(GetParam(), true));
+  for (const EngineStep& step : oracle->engine().steps)
+    EXPECT_EQ(step.variants[0].kernel, "reference");
+  Session fast(engine), slow(oracle);
+  for (const std::vector<int64_t>& point : GetParam().points) {
+    const auto& has = fast.at(point);
+    const auto& wanted = slow.at(point);
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      double error = 0, norm = 0;
+      for (size_t k = 0; k < wanted[i].size(); ++k) {
+        error += std::pow(has[i][k] - wanted[i][k], 2);
+        norm += std::pow(wanted[i][k], 2);
+      }
+      EXPECT_LE(std::sqrt(error), 1e-5 * std::sqrt(norm)) << "output " << i;
+    }
+  }
+}
+
+TEST_P(CompiledEngine, IsTheSameEveryTime) {
+  EXPECT_EQ(serializeEngine(*compiled(GetParam())), serializeEngine(*compiled(GetParam())));
+}
+
+TEST_P(CompiledEngine, KeepsMemoryNearTheLeast) {
+  Session run(LoadedEngine::create(compiled(GetParam())));
+  for (const std::vector<int64_t>& point : GetParam().points) {
+    run.set(point);
+    ExecutionContext::Memory memory = run.context().memory();
+    EXPECT_LE(memory.arenaBytes, memory.lowerBoundBytes * 1.05);
+  }
+}
+
+TEST_P(CompiledEngine, AllocatesNothingOnceAShapeHasRun) {
+  Session run(LoadedEngine::create(compiled(GetParam())));
+  for (const std::vector<int64_t>& point : GetParam().points) {
+    run.at(point);
+    AllocationCounter counter;
+    for (int i = 0; i < 3; ++i) run.context().run();
+    EXPECT_EQ(counter.count(), 0);
+  }
+}
+
+TEST_P(CompiledEngine, RunsOnThreadsAsAlone) {
+  auto engine = LoadedEngine::create(compiled(GetParam()));
+  std::vector<std::vector<std::vector<float>>> alone;
+  Session serial(engine);
+  for (const std::vector<int64_t>& point : GetParam().points) alone.push_back(serial.at(point));
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 3; ++t)
+    threads.emplace_back([&] {
+      Session run(engine);
+      for (int i = 0; i < 3; ++i)
+        for (size_t p = 0; p < alone.size(); ++p) EXPECT_EQ(run.at(GetParam().points[p]), alone[p]);
+    });
+  for (std::thread& thread : threads) thread.join();
+}
+
+INSTANTIATE_TEST_SUITE_P(All, CompiledEngine, ::testing::ValuesIn(kNetworks),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace carnot
