@@ -105,8 +105,9 @@ BatchedExecutable::BatchedExecutable(const BoundBatched& owner,
   tiles_ = rowTiles(m_, owner.rows_);
   panels_ = (n_ + vectors_ * lanes_ - 1) / (vectors_ * lanes_);
   if (aOffsets_.empty() || m_ == 0 || n_ == 0) return;
-  copyA_ = analysis.transposeA || analysis.staticK < 1 || analysis.staticK > kMaxDirectStride ||
-           (rowsOfOneSet(k_ * 4, tiles_.size) > 4 && panels_ > 2);
+  copyA_ =
+      analysis.transposeA || analysis.staticK < 1 || analysis.staticK > kMaxDirectStride ||
+      (rowsShareSets(k_ * 4, tiles_.size, owner.stored_.problem.device.l1Bytes) && panels_ > 2);
   // A block of B that few tiles read is not worth copying.
   packB_ = analysis.transposeB || tiles_.count() > 2;
   const DeviceTraits& device = owner.stored_.problem.device;

@@ -15,8 +15,9 @@ namespace {
 
 constexpr std::string_view kName = "cpu/matmul/packed";
 constexpr int64_t kMaxDim = int64_t{1} << 24;  // of k and n: offsets within a row stay below 2^31
-constexpr int64_t kRowsOfBlock = 112;          // of A that stay in the second cache
-constexpr int kPadding = 16;                   // floats between the rows of a copied block of A
+constexpr int64_t kLeastTilesOfBlock = 4;
+constexpr int64_t kRowsOfBlock = 448;  // of A that stay in the second cache
+constexpr int kPadding = 16;           // floats between the rows of a copied block of A
 
 struct Analysis : MatMulProblem {
   int64_t n = 0, k = 0;
@@ -201,20 +202,22 @@ MatMulExecutable::MatMulExecutable(const BoundMatMul& owner, int64_t m) : owner_
                : RowTiles{};
   if (m == 0) return;
   const int64_t tilesOfPart = (tiles_.count() + partition_.rowParts - 1) / partition_.rowParts;
-  tilesOfBlock_ = std::max<int64_t>(1, kRowsOfBlock / tiles_.size);
-  // One pass over k, unless a block of A or a panel of B that several tiles read outgrows its share
-  // of the second cache.
+  // One pass over k, unless a panel of B, or the least block of A that is worth a pass over B,
+  // outgrows its share of the second cache.
   const int64_t share =
       static_cast<int64_t>(device.l2Bytes) / 4 / static_cast<int64_t>(sizeof(float));
   int64_t most = panels.k;
   if (tilesOfPart > 1)
-    most = std::min(
-        most, share * 2 /
-                  std::max(panels.width() * 2, std::min(tilesOfPart, tilesOfBlock_) * tiles_.size));
+    most = std::min({most, share / panels.width(), 2 * share / (kLeastTilesOfBlock * tiles_.size)});
   kBlocks_ = (panels.k + most - 1) / most;
   kStep_ = kBlocks_ == 1 ? panels.k : ((panels.k + kBlocks_ - 1) / kBlocks_ + 15) / 16 * 16;
   kBlocks_ = (panels.k + kStep_ - 1) / kStep_;
-  copyA_ = rowsOfOneSet(panels.k * 4, tiles_.size) > 4 && panels.count() > 2;
+  const int64_t tilesOfCache = 2 * share / (kStep_ * tiles_.size);
+  tilesOfBlock_ = std::clamp<int64_t>(tilesOfCache, 1, kRowsOfBlock / tiles_.size);
+  // Blocks of one part, as even as can be.
+  const int64_t blocks = (tilesOfPart + tilesOfBlock_ - 1) / tilesOfBlock_;
+  tilesOfBlock_ = (tilesOfPart + blocks - 1) / blocks;
+  copyA_ = rowsShareSets(panels.k * 4, tiles_.size, device.l1Bytes) && panels.count() > 2;
 
   for (int stage = 0; stage < kStages; ++stage) {
     const bool exists = stage == Only     ? kBlocks_ == 1

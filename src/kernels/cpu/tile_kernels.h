@@ -67,11 +67,12 @@ inline int prefetchEvery(int64_t tiles, int vectors, int lanes) {
   return every >= 8 ? 8 : every >= 4 ? 4 : every >= 2 ? 2 : 1;
 }
 
-// How many of `rows` rows, `stride` bytes apart, start in one set of a first cache of 4 KiB ways.
-inline int rowsOfOneSet(int64_t stride, int rows) {
+// Whether so many of `rows` rows, `stride` bytes apart, start in one set of a first cache that they
+// would drive each other out. Its ways hold a page each.
+inline bool rowsShareSets(int64_t stride, int rows, size_t l1Bytes) {
   int sets[64] = {}, most = 0;
   for (int row = 0; row < rows; ++row) most = std::max(most, ++sets[row * stride / 64 % 64]);
-  return most;
+  return most > static_cast<int>(l1Bytes / 4096) - 4;
 }
 
 }  // namespace carnot
