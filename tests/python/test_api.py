@@ -3,6 +3,7 @@
 import copy
 import os
 import pickle
+import resource
 import signal
 import subprocess
 import sys
@@ -164,6 +165,20 @@ def test_saves_and_loads(engine, tmp_path):
         engine.save(tmp_path / "no" / "folder.engine")
     assert caught.value.code == "Io"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model.engine"]
+
+
+def test_a_full_disk_leaves_the_old_file(engine, tmp_path):
+    path = tmp_path / "model.engine"
+    path.write_bytes(b"the old one")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))  # the signal is ignored by Python
+    try:
+        with pytest.raises(carnot.Error) as caught:
+            engine.save(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.code == "Io" and "model.engine" in str(caught.value)
+    assert path.read_bytes() == b"the old one" and len(list(tmp_path.iterdir())) == 1
 
 
 def test_takes_models_in_every_form(tmp_path):
