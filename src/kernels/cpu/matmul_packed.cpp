@@ -39,6 +39,7 @@ std::variant<Refusal, Analysis> analyze(const Problem& problem) {
   const TensorDesc& b = problem.inputs[static_cast<size_t>(out.b)];
   if (!b.constant || out.a == out.b) return Refusal{"packs a constant second operand"};
   if (b.shape.rank() != 2) return Refusal{"the second operand is not a matrix"};
+  if (out.transposeA) return Refusal{"the first operand is transposed"};
   if (!b.shape.isStatic()) return Refusal{"the second operand has symbolic dims"};
   out.k = b.shape[out.transposeB ? 1 : 0].constant();
   out.n = b.shape[out.transposeB ? 0 : 1].constant();
@@ -123,7 +124,7 @@ class BoundMatMul;
 
 class MatMulExecutable : public Executable {
  public:
-  MatMulExecutable(const BoundMatMul& owner, int64_t m, int64_t rowsOfMatrix);
+  MatMulExecutable(const BoundMatMul& owner, int64_t m);
   size_t workspaceBytes() const override;
   void run(const RunArguments& arguments) const override;
 
@@ -140,7 +141,7 @@ class MatMulExecutable : public Executable {
   const Panels& panels() const;
 
   const BoundMatMul& owner_;
-  int64_t m_, rowsOfMatrix_, kStep_, kBlocks_, tilesOfBlock_;
+  int64_t m_, kStep_, kBlocks_, tilesOfBlock_;
   bool copyA_;
   Partition partition_;
   RowTiles tiles_;
@@ -173,9 +174,9 @@ class BoundMatMul : public BoundKernel {
 
   std::unique_ptr<Executable> specialize(const ConcreteShapes& shapes) const override {
     auto types = concreteTypes(stored_.problem, inputs_, shapes);
-    const MatMulShapes sizes = analysis_.shapesOf(types);
-    const auto matrices = static_cast<int64_t>(sizes.aOffsets.size());
-    return std::make_unique<MatMulExecutable>(*this, matrices * sizes.m, sizes.m);
+    const Shape& a = types[static_cast<size_t>(analysis_.a)].shape;
+    int64_t m = a.elementCount(0, a.rank() - 1).constant();
+    return std::make_unique<MatMulExecutable>(*this, m);
   }
 
  private:
@@ -192,8 +193,7 @@ class BoundMatMul : public BoundKernel {
   BrgemmKernels kernels_;
 };
 
-MatMulExecutable::MatMulExecutable(const BoundMatMul& owner, int64_t m, int64_t rowsOfMatrix)
-    : owner_(owner), m_(m), rowsOfMatrix_(rowsOfMatrix) {
+MatMulExecutable::MatMulExecutable(const BoundMatMul& owner, int64_t m) : owner_(owner), m_(m) {
   const Panels& panels = owner.panels_;
   const DeviceTraits& device = owner.stored_.problem.device;
   partition_ = choosePartition(m, owner.rows_, panels, std::max(1, device.threads));
@@ -217,8 +217,7 @@ MatMulExecutable::MatMulExecutable(const BoundMatMul& owner, int64_t m, int64_t 
   // Blocks of one part, as even as can be.
   const int64_t blocks = (tilesOfPart + tilesOfBlock_ - 1) / tilesOfBlock_;
   tilesOfBlock_ = (tilesOfPart + blocks - 1) / blocks;
-  copyA_ = owner.analysis_.transposeA ||
-           (panels.count() > 2 && rowsShareSets(panels.k * 4, tiles_.size, device.l1Bytes));
+  copyA_ = rowsShareSets(panels.k * 4, tiles_.size, device.l1Bytes) && panels.count() > 2;
 
   for (int stage = 0; stage < kStages; ++stage) {
     const bool exists = stage == Only     ? kBlocks_ == 1
@@ -260,21 +259,9 @@ size_t MatMulExecutable::workspaceBytes() const {
 }
 
 const float* MatMulExecutable::copyRows(const float* a, Range rows, Range ks, float* to) const {
-  const int64_t stride = kStep_ + kPadding, k = panels().k;
-  if (!owner_.analysis_.transposeA) {
-    for (int64_t row = rows.begin; row < rows.end; ++row)
-      std::memcpy(to + (row - rows.begin) * stride, a + row * k + ks.begin,
-                  static_cast<size_t>(ks.size()) * sizeof(float));
-    return to;
-  }
-  // Matrix after matrix, as the rows may belong to several.
-  for (int64_t row = rows.begin; row < rows.end;) {
-    const int64_t matrix = row / rowsOfMatrix_, first = row % rowsOfMatrix_;
-    const int64_t count = std::min(rowsOfMatrix_ - first, rows.end - row);
-    transposeBlock(a + (matrix * k + ks.begin) * rowsOfMatrix_ + first, rowsOfMatrix_, ks.size(),
-                   count, to + (row - rows.begin) * stride, stride);
-    row += count;
-  }
+  for (int64_t row = rows.begin; row < rows.end; ++row)
+    std::memcpy(to + (row - rows.begin) * (kStep_ + kPadding), a + row * panels().k + ks.begin,
+                static_cast<size_t>(ks.size()) * sizeof(float));
   return to;
 }
 
