@@ -59,6 +59,7 @@ static Cost cost(const Concat&, const CostContext& context) {
 
 static void importConcat(OnnxNode& node) {
   std::vector<OnnxNode::Ref> inputs;
+  inputs.reserve(node.inputCount());
   for (size_t i = 0; i < node.inputCount(); ++i) inputs.push_back(node.requireInput(i));
   const int64_t axis = importAxis(node, "axis", 1, node.rankOf(node.requireInput(0)));
   node.setOutput(0, node.emit(Operator::of(Concat{axis}), inputs));

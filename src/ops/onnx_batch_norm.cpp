@@ -20,6 +20,7 @@ void importBatchNormalization(OnnxNode& node) {
       node.unsupported(fmt::format("output {} (batch statistics) is used", i), "output 0 alone",
                        "export the model in evaluation mode");
   std::vector<OnnxNode::Ref> inputs;
+  inputs.reserve(5);
   for (size_t i = 0; i < 5; ++i) inputs.push_back(node.requireInput(i));
   const double epsilon = node.attributeFloat("epsilon", 1e-5);
   if (node.opset() >= 9 || node.attributeInt("spatial", 1) != 0)

@@ -113,6 +113,7 @@ class Einsum {
       Shape joined(std::vector<Dim>(shape.begin(), shape.end() - 2));
       joined.push(*extent * *extent);
       std::vector<int64_t> diagonal;
+      diagonal.reserve(static_cast<size_t>(*extent));
       for (int64_t at = 0; at < *extent; ++at) diagonal.push_back(at * (*extent + 1));
       const int64_t last = static_cast<int64_t>(perm.size()) - 2;
       term.value = node_.emit(Operator::of(Gather{last}),

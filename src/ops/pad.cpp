@@ -73,6 +73,7 @@ static void reference(const Pad& pad, const ReferenceContext& context) {
   const TensorView &x = context.in(0), &y = context.out(0);
   const std::vector<int64_t> pads = loadInts(context.in(1)), strides = rowMajorStrides(x.dims);
   std::vector<std::vector<int64_t>> sources;
+  sources.reserve(x.dims.size());
   for (size_t axis = 0; axis < x.dims.size(); ++axis)
     sources.push_back(padSources(pad.mode, x.dims[axis], pads[axis], pads[x.dims.size() + axis]));
   zeroElements(y);

@@ -54,6 +54,7 @@ static void infer(const Range&, InferContext& context) {
   auto start = context.contentsOf(0), delta = context.contentsOf(2);
   if (!length || *length > kMaxContents || !start || !delta) return;
   std::vector<Dim> contents;
+  contents.reserve(static_cast<size_t>(*length));
   for (int64_t i = 0; i < *length; ++i)
     contents.push_back(start->front() + delta->front() * Dim(i));
   setContents(context, 0, std::move(contents));
@@ -76,6 +77,7 @@ static Cost cost(const Range&, const CostContext& context) {
 
 static void importRange(OnnxNode& node) {
   std::vector<OnnxNode::Ref> bounds;
+  bounds.reserve(3);
   for (size_t i = 0; i < 3; ++i) bounds.push_back(emitReshape(node, node.requireInput(i), {}));
   node.setOutput(0, node.emit(Operator::of(Range{}), bounds));
 }

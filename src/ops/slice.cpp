@@ -63,9 +63,7 @@ static Dim sliceExtent(const Dim& start, const Dim& end, int64_t step, const Dim
   const Dim most = forward ? extent : extent - 1;
   auto clampBound = [&](const Dim& bound, bool negative, int64_t least) {
     const Dim at = negative ? bound + extent : bound;
-    if (neverLess(at, most)) return most;
-    if (!negative) return min(at, most);
-    return min(max(Dim(least), at), most);
+    return neverLess(at, most) ? most : min(negative ? max(Dim(least), at) : at, most);
   };
   const Dim from = clampBound(tame(start), startsNegative, 0);
   const Dim to = clampBound(tame(end), isNegative(end), forward ? 0 : -1);

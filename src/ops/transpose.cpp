@@ -14,6 +14,7 @@ static void reference(const Transpose& transpose, const ReferenceContext& contex
   const TensorView &x = context.in(0), &y = context.out(0);
   const std::vector<int64_t> strides = rowMajorStrides(x.dims);
   std::vector<int64_t> moved;
+  moved.reserve(strides.size());
   for (int64_t axis : transpose.perm) moved.push_back(strides[static_cast<size_t>(axis)]);
   int64_t out = 0;
   forEachIndex(y.dims,
