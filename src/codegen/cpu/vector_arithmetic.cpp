@@ -1,7 +1,5 @@
 // One primitive on one vector.
 
-#include <memory>
-
 #include "base/error.h"
 #include "codegen/cpu/vector_emission.h"
 

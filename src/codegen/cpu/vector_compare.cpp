@@ -1,7 +1,5 @@
 // Comparisons, logic and selection: what makes masks and what they choose.
 
-#include <memory>
-
 #include "codegen/cpu/vector_emission.h"
 
 namespace carnot {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <memory>
 
 #include "base/error.h"
 
@@ -244,10 +243,10 @@ bool VectorEmission::inMemory(int node) const {
          type != DType::Bool && dtypeBits(type) == (isWide(classOf(type)) ? 64 : 32);
 }
 
-std::unique_ptr<Xbyak::Operand> VectorEmission::operandOf(int node) {
-  if (!inMemory(node)) return std::make_unique<Xmm>(vectorOf(node));
-  if (nodeAt(node).op == ScalarOp::Constant) return std::make_unique<Address>(constantOf(node));
-  return std::make_unique<Address>(a_.ptr[sources_[node].address()]);
+VectorEmission::LastSource VectorEmission::operandOf(int node) {
+  if (!inMemory(node)) return vectorOf(node);
+  if (nodeAt(node).op == ScalarOp::Constant) return constantOf(node);
+  return Address(a_.ptr[sources_[node].address()]);
 }
 
 uint64_t VectorEmission::constantBits(int node) const {

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <variant>
 #include <vector>
 
 #include "codegen/cpu/scalar_emitter.h"
@@ -48,6 +49,19 @@ class VectorEmission {
   using Xmm = Xbyak::Xmm;
   using Operand = Xbyak::Operand;
 
+  // The last source of an instruction: a register or memory.
+  class LastSource {
+   public:
+    LastSource(const Xmm& reg) : source_(reg) {}                 // NOLINT: implicit by design
+    LastSource(const Xbyak::Address& where) : source_(where) {}  // NOLINT
+    const Operand& operator*() const {
+      if (const Xmm* reg = std::get_if<Xmm>(&source_)) return *reg;
+      return std::get<Xbyak::Address>(source_);
+    }
+
+   private:
+    std::variant<Xmm, Xbyak::Address> source_;
+  };
   struct Value {
     int reg = -1;   // vector register, or opmask for a Mask with AVX-512
     int slot = -1;  // index of its spilled copy
@@ -88,7 +102,7 @@ class VectorEmission {
   Xbyak::Opmask defineMask(int node);
   void finishNode(int node);
   // The argument as last source: its register, a constant or an input in memory.
-  std::unique_ptr<Operand> operandOf(int node);
+  LastSource operandOf(int node);
   bool inMemory(int node) const;
   Xbyak::Address constantOf(int node);
   uint64_t constantBits(int node) const;
