@@ -115,11 +115,38 @@ static Cost cost(const Slice&, const CostContext& context) {
                                       elementCount(context.outputs[0].shape.concrete())))};
 }
 
+// A run of the input: one axis is cut, forward and without gaps, and nothing but 1 lies outside it.
+static std::vector<Placement> placements(const Operator& op, const InferContext& context) {
+  const auto& slice = *op.as<Slice>();
+  const Shape& x = context.shape(0);
+  const Shape& y = context.outputs[0].type.shape;
+  const std::optional<std::vector<Dim>> starts = context.contentsOf(1);
+  if (!starts) return {};
+  Dim offset = 0;
+  for (size_t i = 0; i < slice.axes.size(); ++i) {
+    const auto axis = static_cast<size_t>(slice.axes[i]);
+    if (slice.steps[i] != 1) return {};
+    if (x[axis] == y[axis]) continue;  // all of the axis
+    Dim start = (*starts)[i];
+    if (x[axis].isConstant() && start.isConstant())
+      start = sliceStart(start.constant(), 1, x[axis].constant());
+    else if (isNegative(start) || !neverLess(x[axis], start))
+      return {};
+    if (x.elementCount(0, axis) != Dim(1)) return {};
+    offset = offset + start * x.elementCount(axis + 1, x.rank());
+  }
+  return {{.input = 0, .inputInside = false, .offset = offset}};
+}
+
 template <>
 const OpDef& definitionOf<Slice>() {
-  static const OpDef kRow =
-      defineOperator<Slice>("Slice", Access::Permute,
-                            {{"", "Slice", 1, 0, importSlice}, {"", "Split", 1, 0, importSplit}});
+  static const OpDef kRow = [] {
+    OpDef row =
+        defineOperator<Slice>("Slice", Access::Permute,
+                              {{"", "Slice", 1, 0, importSlice}, {"", "Split", 1, 0, importSplit}});
+    row.placements = placements;
+    return row;
+  }();
   return kRow;
 }
 
