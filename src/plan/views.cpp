@@ -1,6 +1,8 @@
 #include "plan/views.h"
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 namespace carnot {
 
@@ -26,35 +28,29 @@ class Planner {
  private:
   using View = ViewPlan::View;
 
-  // The operator of a node that may be only a placement, and its inputs in the operator's order.
-  static const Operator* singleOperator(const Node& node, std::vector<const Value*>& inputs) {
-    if (node.op) {
-      inputs.assign(node.inputs.begin(), node.inputs.end());
-      return &node.op;
-    }
-    if (node.region->steps.size() != 1) return nullptr;
-    for (int input : node.region->steps[0].inputs)
-      inputs.push_back(input < 0 ? nullptr : node.inputs[static_cast<size_t>(input)]);
-    return &node.region->steps[0].op;
+  // The operator of a node that may be only a placement; null when a region has several.
+  static const Operator* singleOperator(const Node& node) {
+    if (node.op) return &node.op;
+    return node.region->steps.size() == 1 ? &node.region->steps[0].op : nullptr;
   }
 
   void place(const Node& node) {
-    std::vector<const Value*> inputs;
-    const Operator* op = singleOperator(node, inputs);
+    const Operator* op = singleOperator(node);
     if (!op || !op->definition().placements || node.outputs.size() != 1) return;
     const Value* output = node.outputs[0];
     if (node.region && dtypeBits(output->type.dtype) % 8 != 0) return;  // runs start within a byte
-    InferContext context;
-    std::vector<InferContext::Input> seen;
-    for (const Value* input : inputs) {
-      InferContext::Input entry;
-      if (input) {
-        entry.type = &input->type;
-        entry.constant = input->constant.get();
-        entry.contents = input->contents ? &*input->contents : nullptr;
+    std::vector<const Value*> inputs(node.inputs.begin(), node.inputs.end());
+    std::vector<InferContext::Input> seen = node.inferInputs();
+    if (node.region) {  // in the operator's order
+      const std::vector<InferContext::Input> ofNode = std::exchange(seen, {});
+      inputs.clear();
+      for (int input : node.region->steps[0].inputs) {
+        const auto at = static_cast<size_t>(input);
+        inputs.push_back(input < 0 ? nullptr : node.inputs[at]);
+        seen.push_back(input < 0 ? InferContext::Input{} : ofNode[at]);
       }
-      seen.push_back(entry);
     }
+    InferContext context;
     context.inputs = seen;
     context.outputs.push_back({output->type, std::nullopt});
     std::vector<Placement> placements = op->definition().placements(*op, context);
