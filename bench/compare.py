@@ -144,7 +144,7 @@ def distance(a, b):
 def agreement(model, runs, batches):
     """{peer: worst distance to the reference} over every shape of the model."""
     worst = {name: 0.0 for name in runs if name != REFERENCE}
-    for seed, (batch, shape) in enumerate((b, s) for b in batches for s in model.shapes):
+    for seed, (batch, shape) in enumerate((b, s) for b in sorted(batches) for s in model.shapes):
         feeds = model.inputs(batch, seed=seed, **shape)
         expected = runs[REFERENCE](feeds)
         for name in worst:
@@ -251,7 +251,7 @@ def main(arguments):
             name: peer.timings(path, options.threads) for name, peer in peers.items()}
         runs = {name: peer.open(path, options.threads) for name, peer in peers.items()}
         if REFERENCE in runs:
-            report["agreement"][model.name] = worst = agreement(model, runs, batches)
+            report["agreement"][model.name] = worst = agreement(model, runs, {*batches, 3})
             ours = worst.get("carnot", 0.0)
             if not ours <= TOLERANCE:
                 far.append(f"{model.name}: carnot is {ours:.1e} from {REFERENCE}'s outputs")

@@ -28,7 +28,10 @@ def cache_folder():
 
 
 def from_torchvision(name):
-    """A classifier with seeded weights; BatchNorm statistics from one training-mode forward."""
+    """A classifier with seeded weights; BatchNorm statistics from one training-mode forward.
+
+    A last layer that torchvision leaves at zero gets weights too: its output would be constant.
+    """
 
     def make(path):
         import torch
@@ -36,6 +39,9 @@ def from_torchvision(name):
 
         torch.manual_seed(0)
         model = torchvision.models.get_model(name, weights=None)
+        for layer in model.modules():
+            if isinstance(layer, torch.nn.Linear) and not layer.weight.any():
+                torch.nn.init.trunc_normal_(layer.weight, std=0.02)
         norms = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
         for norm in norms:
             norm.momentum = None  # a plain average: of one forward, its very statistics
@@ -48,28 +54,30 @@ def from_torchvision(name):
     return make
 
 
-def from_bert(**config):
-    """A BertModel with seeded weights; batch and sequence are dynamic."""
+def from_bert(pooled=False, **config):
+    """A BertModel with seeded weights, perhaps with its pooled output; batch and sequence are
+    dynamic."""
 
     def make(path):
         import torch
         from transformers import BertConfig, BertModel
 
         torch.manual_seed(0)
-        model = BertModel(BertConfig(**config), add_pooling_layer=False).eval()
+        model = BertModel(BertConfig(**config), add_pooling_layer=pooled).eval()
+        outputs = ["last_hidden_state", "pooler_output"][: 1 + pooled]
 
-        class LastHiddenState(torch.nn.Module):
+        class Outputs(torch.nn.Module):
             def __init__(self):
                 super().__init__()
                 self.model = model
 
             def forward(self, input_ids, attention_mask, token_type_ids):
-                return self.model(input_ids, attention_mask, token_type_ids).last_hidden_state
+                result = self.model(input_ids, attention_mask, token_type_ids)
+                return tuple(result[name] for name in outputs)
 
         inputs = {name: torch.from_numpy(a) for name, a in sentences(2, length=16).items()}
-        dynamic = {0: "batch", 1: "sequence"}
-        export(LastHiddenState().eval(), path, inputs, ["last_hidden_state"],
-               dict.fromkeys([*inputs, "last_hidden_state"], dynamic))
+        dynamic = dict.fromkeys([*inputs, "last_hidden_state"], {0: "batch", 1: "sequence"})
+        export(Outputs().eval(), path, inputs, outputs, dynamic | {"pooler_output": {0: "batch"}})
 
     return make
 
@@ -89,6 +97,7 @@ def from_rapidocr(file):
 def export(model, path, inputs, outputs, dynamic_axes):
     import torch
 
+    torch.backends.mha.set_fastpath_enabled(False)  # the exporter knows no fused attention
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(model, tuple(inputs.values()), str(path), input_names=list(inputs),
@@ -130,12 +139,14 @@ def text_pictures(batch, seed=0, name="x", size=(480, 640)):
     return {name: np.stack(images) / 127.5 - 1}
 
 
-def sentences(batch, seed=0, length=128, vocabulary=30522):
-    """int64 tokens, each row padded to its own length (at least half) by mask 0."""
+def sentences(batch, seed=0, length=128, least=None, vocabulary=30522):
+    """int64 tokens, each row padded to its own length by mask 0. At least half of each row and all
+    of the first hold tokens, or where `least` is given at least so many of each."""
     random = np.random.default_rng(seed)
     ids = random.integers(1000, vocabulary, (batch, length))
-    used = random.integers(length // 2, length + 1, (batch, 1))
-    used[0] = length
+    used = random.integers(length // 2 if least is None else least, length + 1, (batch, 1))
+    if least is None:
+        used[0] = length
     mask = (np.arange(length) < used).astype(np.int64)
     return {"input_ids": ids * mask, "attention_mask": mask,
             "token_type_ids": np.zeros((batch, length), np.int64)}
@@ -166,6 +177,12 @@ MODELS = [
           from_bert(num_hidden_layers=6, hidden_size=384, num_attention_heads=12,
                     intermediate_size=1536, vocab_size=30522, max_position_embeddings=512),
           sentences, ({}, {"length": 7}, {"length": 200})),
+    Model("mobilenet_v2", from_torchvision("mobilenet_v2"), pictures),
+    Model("mobilenet_v3", from_torchvision("mobilenet_v3_large"), pictures),
+    Model("efficientnet", from_torchvision("efficientnet_b0"), pictures),
+    Model("vit", from_torchvision("vit_b_16"), pictures),
+    Model("bert", from_bert(pooled=True), sentences,
+          ({}, {"length": 7}, {"length": 64, "least": 1}, {"length": 200}, {"length": 384})),
     Model("rapidocr_det", from_rapidocr("ch_PP-OCRv4_det_infer.onnx"), ocr((480, 640)),
           ({}, {"size": (320, 736)})),
     Model("rapidocr_cls", from_rapidocr("ch_ppocr_mobile_v2.0_cls_infer.onnx"), ocr((48, 192))),
