@@ -12,6 +12,7 @@
 #include "python/arrays.h"
 #include "python/build.h"
 #include "python/errors.h"
+#include "python/memory.h"
 
 namespace nb = nanobind;
 
@@ -201,5 +202,6 @@ NB_MODULE(_carnot, m) {
   bindReports(m);
   bindEngine(m);
   bindBuilder(m);
+  bindMemory(m);
   m.def("load", &loadFrom, nb::arg("source"), nb::arg("verify"), nb::arg("threads"));
 }

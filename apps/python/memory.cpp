@@ -1,0 +1,104 @@
+#include "python/memory.h"
+
+#include <carnot/memory.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
+
+#include <cstdint>
+#include <cstring>
+#include <string>
+
+namespace nb = nanobind;
+
+namespace carnot::python {
+namespace {
+
+void* pointer(uintptr_t address) { return reinterpret_cast<void*>(address); }
+
+// The memory of a Python object with the buffer protocol, in one piece.
+class HostBuffer {
+ public:
+  HostBuffer(nb::handle object, bool writable) {
+    int flags = PyBUF_ANY_CONTIGUOUS | (writable ? PyBUF_WRITABLE : 0);
+    if (PyObject_GetBuffer(object.ptr(), &view_, flags) != 0) throw nb::python_error();
+  }
+  ~HostBuffer() { PyBuffer_Release(&view_); }
+  HostBuffer(const HostBuffer&) = delete;
+  HostBuffer& operator=(const HostBuffer&) = delete;
+
+  void* data() const { return view_.buf; }
+  size_t bytes() const { return static_cast<size_t>(view_.len); }
+
+ private:
+  Py_buffer view_{};
+};
+
+void copyIn(uintptr_t device, nb::handle host) {
+  HostBuffer source(host, false);
+  nb::gil_scoped_release released;
+  deviceMemory().copyToDevice(pointer(device), source.data(), source.bytes());
+}
+
+void copyOut(nb::handle host, uintptr_t device) {
+  HostBuffer destination(host, true);
+  nb::gil_scoped_release released;
+  deviceMemory().copyToHost(destination.data(), pointer(device), destination.bytes());
+}
+
+void copyAddresses(uintptr_t to, uintptr_t from, size_t bytes, std::string_view direction) {
+  nb::gil_scoped_release released;
+  DeviceMemory& memory = deviceMemory();
+  if (direction == "to_device") {
+    memory.checkUsable(pointer(from), bytes, "source");
+    memory.copyToDevice(pointer(to), pointer(from), bytes);
+  } else if (direction == "to_host") {
+    memory.checkUsable(pointer(to), bytes, "destination");
+    memory.copyToHost(pointer(to), pointer(from), bytes);
+  } else if (direction == "on_host") {
+    memory.checkUsable(pointer(from), bytes, "source");
+    memory.checkUsable(pointer(to), bytes, "destination");
+    if (bytes) std::memmove(pointer(to), pointer(from), bytes);
+  } else {
+    memory.copyOnDevice(pointer(to), pointer(from), bytes);
+  }
+}
+
+nb::tuple findPlace(uintptr_t address) {
+  DeviceMemory::Place place = deviceMemory().find(pointer(address));
+  const char* const kinds[] = {"live", "freed", "foreign"};
+  return nb::make_tuple(kinds[static_cast<int>(place.kind)],
+                        reinterpret_cast<uintptr_t>(place.base), place.bytes);
+}
+
+nb::tuple usageNow() {
+  DeviceMemory::Usage usage = deviceMemory().usage();
+  return nb::make_tuple(usage.free, usage.total, usage.allocated);
+}
+
+}  // namespace
+
+void bindMemory(nb::module_& m) {
+  m.def("device_kind", [] { return std::string(deviceMemory().kind()); });
+  m.def("device_model", [] { return deviceMemory().model(); });
+  m.def("device_allocate", [](size_t bytes) {
+    nb::gil_scoped_release released;
+    return reinterpret_cast<uintptr_t>(deviceMemory().allocate(bytes));
+  });
+  m.def("device_release", [](uintptr_t base) { deviceMemory().release(pointer(base)); });
+  m.def("device_find", &findPlace);
+  m.def("device_usage", &usageNow);
+  m.def("device_copy_in", &copyIn, nb::arg("device"), nb::arg("host"));
+  m.def("device_copy_out", &copyOut, nb::arg("host"), nb::arg("device"));
+  m.def("device_copy", &copyAddresses, nb::arg("to"), nb::arg("source"), nb::arg("bytes"),
+        nb::arg("direction"));
+  m.def(
+      "device_fill",
+      [](uintptr_t device, uint32_t value, int width, size_t count) {
+        nb::gil_scoped_release released;
+        deviceMemory().fill(pointer(device), value, width, count);
+      },
+      nb::arg("device"), nb::arg("value"), nb::arg("width"), nb::arg("count"));
+}
+
+}  // namespace carnot::python

@@ -1,0 +1,10 @@
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+namespace carnot::python {
+
+// device_*: the device's memory by address (see carnot/memory.h).
+void bindMemory(nanobind::module_& m);
+
+}  // namespace carnot::python

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace carnot {
+
+// Memory of a device as programs written for CUDA know it: addresses that are allocated, copied to
+// and from, given to a Context and freed. On the CPU it is host memory in a range of addresses that
+// nothing else is ever given, so that an address that was freed, made up or overrun is known as such.
+// May be used from several threads.
+class DeviceMemory {
+ public:
+  virtual ~DeviceMemory() = default;
+
+  virtual std::string_view kind() const = 0;  // "cpu"
+  virtual std::string model() const = 0;      // "AMD EPYC 7B13"
+
+  // Aligned to 256 bytes at least, contents undefined. Throws Error: InvalidArgument for no bytes,
+  // OutOfMemory.
+  virtual void* allocate(size_t bytes) = 0;
+  // Throws Error (InvalidArgument) unless allocate gave the address and it is live; null is ignored.
+  virtual void release(void* base) = 0;
+
+  struct Place {
+    enum class Kind { Live, Freed, Foreign } kind = Kind::Foreign;
+    // Of the allocation that the address lies in; of a freed one while it is remembered, else null.
+    void* base = nullptr;
+    size_t bytes = 0;
+  };
+  virtual Place find(const void* address) const = 0;
+
+  // Whether layers may read and write `bytes` there: live device memory with that much room, or, on
+  // a device that shares the host's memory, any that the process has mapped. Throws Error
+  // (InvalidArgument) that names `what` ("tensor x"), with what is there and what is needed.
+  virtual void checkUsable(const void* address, size_t bytes, std::string_view what) const = 0;
+
+  // Done when the call returns. Throw Error (InvalidArgument) unless the device's side is live and
+  // has room. Copies on the device may overlap.
+  virtual void copyToDevice(void* device, const void* host, size_t bytes) = 0;
+  virtual void copyToHost(void* host, const void* device, size_t bytes) = 0;
+  virtual void copyOnDevice(void* to, const void* from, size_t bytes) = 0;
+  // `count` values of `width` bytes (1, 2 or 4), each the low bytes of `value`.
+  virtual void fill(void* device, uint32_t value, int width, size_t count) = 0;
+
+  struct Usage {
+    size_t free = 0, total = 0;  // bytes of the device, for all programs
+    size_t allocated = 0;        // bytes that allocate has given out and that are live
+  };
+  virtual Usage usage() const = 0;
+};
+
+// That of the device named by CARNOT_DEVICE: "cpu", the default. Throws Error (Unsupported) for a
+// name that this library does not have.
+DeviceMemory& deviceMemory();
+
+}  // namespace carnot
