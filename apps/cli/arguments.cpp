@@ -1,6 +1,7 @@
 #include "cli/arguments.h"
 
 #include <carnot/error.h>
+#include <carnot/names.h>
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -253,7 +254,7 @@ void throwUnknown(const CLI::App& root, const CLI::App& app) {
     kind = "command";
     for (const CommandRow& row : kCommands) known.push_back(row.name);
   }
-  std::string near = nearest(word, known);
+  std::string near = closest(word, known);
   throw UsageError(fmt::format("unknown {} '{}'{}", kind, word,
                                near.empty() ? "" : fmt::format("; did you mean '{}'?", near)),
                    fmt::format("{}\n`{} --help` lists the options", usageOf(app),

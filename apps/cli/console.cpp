@@ -5,14 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <numeric>
 #include <system_error>
-#include <utility>
 
 namespace carnot::cli {
 
@@ -33,7 +30,7 @@ size_t widthOf(std::string_view text) {
 }
 
 // What standard error cannot take is lost: there is nowhere to say so.
-void writeError(std::string_view text) {
+void writeTerminal(std::string_view text) {
   while (!text.empty()) {
     ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
     if (written < 0 && errno == EINTR) continue;
@@ -43,6 +40,8 @@ void writeError(std::string_view text) {
 }
 
 }  // namespace
+
+void writeError(std::string_view text) { writeTerminal(printable(text)); }
 
 void writeResult(std::string_view text) {
   std::string clean = printable(text);
@@ -61,7 +60,7 @@ void writeResult(std::string_view text) {
   }
 }
 
-void writeNote(std::string_view text) { writeError("carnot: " + printable(text) + "\n"); }
+void writeNote(std::string_view text) { writeError(fmt::format("carnot: {}\n", text)); }
 
 Table::Table(std::vector<Align> columns, std::string indent)
     : columns_(std::move(columns)), indent_(std::move(indent)) {}
@@ -102,31 +101,6 @@ std::string joinNames(const std::vector<std::string>& names, size_t width) {
   return out;
 }
 
-std::string nearest(std::string_view name, const std::vector<std::string>& names) {
-  // Levenshtein's distance.
-  auto distance = [&](std::string_view other) {
-    std::vector<size_t> row(other.size() + 1);
-    std::iota(row.begin(), row.end(), size_t{0});
-    for (size_t i = 0; i < name.size(); ++i) {
-      size_t diagonal = std::exchange(row[0], i + 1);
-      for (size_t j = 0; j < other.size(); ++j) {
-        size_t replaced = diagonal + (std::tolower(name[i]) != std::tolower(other[j]));
-        diagonal = row[j + 1];
-        row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
-      }
-    }
-    return row.back();
-  };
-  std::string best;
-  size_t least = std::max<size_t>(name.size() / 3, 2) + 1;
-  for (const std::string& other : names)
-    if (size_t d = distance(other); d < least) {
-      least = d;
-      best = other;
-    }
-  return best;
-}
-
 ProgressLine::ProgressLine() : phases_(buildPhases()) {
   const char* kind = std::getenv("TERM");
   terminal_ = ::isatty(STDERR_FILENO) && kind && std::strcmp(kind, "dumb") != 0;
@@ -142,12 +116,12 @@ void ProgressLine::show(std::string_view phase, size_t done, size_t all) {
   size_t index = static_cast<size_t>(std::ranges::find(phases_, phase) - phases_.begin());
   std::string line = fmt::format("[{:2}/{}] {}", index + 1, phases_.size(), phase);
   if (all > 1) line += fmt::format(": {} of {}", done, all);
-  writeError("\r\x1b[K" + line);
+  writeTerminal("\r\x1b[K" + line);
   shown_ = true;
 }
 
 void ProgressLine::erase() {
-  if (shown_) writeError("\r\x1b[K");
+  if (shown_) writeTerminal("\r\x1b[K");
   shown_ = false;
 }
 

@@ -13,6 +13,8 @@ namespace carnot::cli {
 // closed pipe ends the program as quietly as SIGPIPE does. Throws Error (Io).
 void writeResult(std::string_view text);
 
+// The same on standard error; what that cannot take is lost.
+void writeError(std::string_view text);
 // A line on standard error: "carnot: <text>".
 void writeNote(std::string_view text);
 
@@ -34,9 +36,6 @@ std::string sizeText(double bytes);  // "97.52 MiB", below one "12.30 KiB"
 
 // Names joined by commas; those beyond `width` columns only counted ("conv1, relu1 and 3 more").
 std::string joinNames(const std::vector<std::string>& names, size_t width = SIZE_MAX);
-
-// The name most like a mistyped one; empty if none is near.
-std::string nearest(std::string_view name, const std::vector<std::string>& names);
 
 // A build's progress in one line of standard error, if that is a terminal; erased at the end.
 class ProgressLine {

@@ -1,4 +1,5 @@
 #include <carnot/error.h>
+#include <carnot/names.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -82,7 +83,7 @@ void keepLayer(Explanation& explanation, const std::string& name) {
   }
   std::erase_if(explanation.steps, [&](const auto& step) { return !isNamed(step, name); });
   if (!explanation.steps.empty()) return;
-  std::string near = nearest(name, names);
+  std::string near = closest(name, names);
   throw Error(ErrorCode::InvalidArgument,
               fmt::format("no layer named or made of an ONNX node named '{}'", name),
               "a name that explain prints without --layer",

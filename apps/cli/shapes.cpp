@@ -9,8 +9,10 @@ namespace carnot::cli {
 
 namespace {
 
+constexpr std::string_view kScalar = "scalar";
+
 [[noreturn]] void refuse(std::string_view entry, std::string_view why) {
-  throw Error(ErrorCode::InvalidArgument, fmt::format("shape '{}': {}", entry, why),
+  throw Error(ErrorCode::InvalidArgument, fmt::format("'{}': {}", entry, why),
               "NAME:DIMxDIM…, several joined by commas", "write for instance image:1x3x224x224");
 }
 
@@ -36,19 +38,34 @@ const std::vector<int64_t>* find(const Shapes& shapes, const std::string& name) 
 
 }  // namespace
 
-Shapes parseShapes(std::string_view text) {
-  Shapes shapes;
+std::vector<std::pair<std::string, std::string>> splitSpec(std::string_view text) {
+  std::vector<std::pair<std::string, std::string>> entries;
   while (true) {
-    size_t comma = text.find(',');
+    // A name in single quotes may hold anything else.
+    size_t quoted = text.starts_with('\'') ? text.find("':", 1) : std::string_view::npos;
+    bool hasQuotes = quoted != std::string_view::npos;
+    size_t comma = text.find(',', hasQuotes ? quoted : 0);
     std::string_view entry = text.substr(0, comma);
-    size_t colon = entry.rfind(':');
-    if (colon == std::string_view::npos || colon == 0) refuse(entry, "no input's name");
-    std::string name(entry.substr(0, colon));
-    if (!shapes.emplace(name, parseDims(entry.substr(colon + 1), entry)).second)
-      refuse(entry, "a second shape of one input");
-    if (comma == std::string_view::npos) return shapes;
+    size_t colon = hasQuotes ? quoted + 1 : entry.rfind(':');
+    if (colon == std::string_view::npos || colon == 0)
+      throw Error(ErrorCode::InvalidArgument, fmt::format("'{}': no input's name", entry),
+                  "NAME:VALUE, several joined by commas");
+    std::string_view name = hasQuotes ? entry.substr(1, quoted - 1) : entry.substr(0, colon);
+    entries.emplace_back(name, entry.substr(colon + 1));
+    if (comma == std::string_view::npos) return entries;
     text.remove_prefix(comma + 1);
   }
+}
+
+Shapes parseShapes(std::string_view text) {
+  Shapes shapes;
+  for (const auto& [name, value] : splitSpec(text)) {
+    std::string entry = name + ":" + value;
+    std::vector<int64_t> dims;
+    if (value != kScalar) dims = parseDims(value, entry);
+    if (!shapes.emplace(name, std::move(dims)).second) refuse(entry, "a second shape of one input");
+  }
+  return shapes;
 }
 
 Profile makeProfile(const Shapes& min, const Shapes& opt, const Shapes& max) {
@@ -68,7 +85,7 @@ Profile makeProfile(const Shapes& min, const Shapes& opt, const Shapes& max) {
 }
 
 std::string shapeText(const std::vector<int64_t>& dims) {
-  return dims.empty() ? "scalar" : fmt::format("{}", fmt::join(dims, "x"));
+  return dims.empty() ? std::string(kScalar) : fmt::format("{}", fmt::join(dims, "x"));
 }
 
 }  // namespace carnot::cli

@@ -13,8 +13,12 @@ namespace carnot::cli {
 
 using Shapes = std::map<std::string, std::vector<int64_t>>;
 
-// "image:1x3x224x224,scale:" gives dims by input; no dims after the colon mean a scalar. Names may
-// hold colons. Throws Error (InvalidArgument).
+// "name:value,other:value" as pairs. Names may hold colons; in single quotes, commas too. Throws
+// Error (InvalidArgument).
+std::vector<std::pair<std::string, std::string>> splitSpec(std::string_view text);
+
+// "image:1x3x224x224,scale:scalar" gives dims by input; no dims after the colon mean a scalar too.
+// Throws Error (InvalidArgument).
 Shapes parseShapes(std::string_view text);
 
 // A range for every input named in any of the three. What an input lacks follows: opt from max,

@@ -5,22 +5,11 @@
 
 #include <atomic>
 #include <csignal>
-#include <fstream>
 
 #include "cli/console.h"
 #include "cli/interrupt.h"
 
 namespace carnot::cli {
-
-bool isEngineFile(const std::string& path) {
-  static constexpr std::string_view kStart =
-      "\x89"
-      "CARNOT\n";
-  if (path.ends_with(".engine") || path.ends_with(".plan")) return true;
-  std::string start(kStart.size(), '\0');
-  std::ifstream file(path, std::ios::binary);
-  return file.read(start.data(), static_cast<std::streamsize>(start.size())) && start == kStart;
-}
 
 Engine buildSource(const Source& source) {
   ProgressLine line;

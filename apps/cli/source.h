@@ -6,9 +6,6 @@
 
 namespace carnot::cli {
 
-// A file is an engine when it begins like one or is named like one (.engine, .plan).
-bool isEngineFile(const std::string& path);
-
 // Builds with progress and log on standard error. While it runs, the first SIGINT or SIGTERM
 // cancels the build: Error (Interrupted). The second ends the program.
 Engine buildSource(const Source& source);

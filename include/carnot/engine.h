@@ -19,6 +19,10 @@ class Context;
 // "0.1.0": of the library that runs.
 const char* version();
 
+// Whether a file begins as an engine does, or is named like one: .engine, .plan. One that cannot be
+// read goes by its name.
+bool isEngineFile(const std::string& path);
+
 struct LoadOptions {
   // Hash every weight now. The engine's description is always checked; weights are mapped and read
   // when first used.

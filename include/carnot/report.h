@@ -49,8 +49,8 @@ struct BenchReport {
   std::vector<LayerReport> layers;      // in order of execution
 };
 
-// Runs the engine on made-up inputs (floats in [-1, 1], integers and bool 1) and times it. Throws
-// what setInputShape and run throw.
+// Runs the engine on made-up inputs (fillMadeUp) and times it. Throws what setInputShape and run
+// throw.
 BenchReport bench(const Engine& engine, const BenchOptions& options = {});
 
 // Times each layer of a context whose shapes and addresses are set, over some runs.

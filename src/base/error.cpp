@@ -1,8 +1,11 @@
 #include "base/error.h"
 
+#include <carnot/names.h>
+
 #include <algorithm>
 #include <cctype>
 #include <numeric>
+#include <utility>
 
 namespace carnot {
 
@@ -55,17 +58,19 @@ namespace {
 
 char lower(char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); }
 
-// Levenshtein's distance, case ignored.
+// Edits that turn a into b, case ignored: a character put in, left out or replaced, or two
+// neighbours swapped.
 size_t editDistance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
+  std::vector<size_t> before, above, row(b.size() + 1);
   std::iota(row.begin(), row.end(), size_t{0});
   for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = row[0];
+    before = std::exchange(above, row);
     row[0] = i + 1;
     for (size_t j = 0; j < b.size(); ++j) {
-      size_t substituted = diagonal + (lower(a[i]) != lower(b[j]));
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({substituted, row[j] + 1, diagonal + 1});
+      auto same = [&](size_t p, size_t q) { return lower(a[p]) == lower(b[q]); };
+      row[j + 1] = std::min({above[j] + !same(i, j), above[j + 1] + 1, row[j] + 1});
+      if (i > 0 && j > 0 && same(i, j - 1) && same(i - 1, j))
+        row[j + 1] = std::min(row[j + 1], before[j - 1] + 1);
     }
   }
   return row.back();

@@ -1,5 +1,6 @@
 #include "builder/profiles.h"
 
+#include <carnot/names.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 

@@ -1,3 +1,4 @@
+#include <carnot/names.h>
 #include <fmt/format.h>
 
 #include "base/error.h"

@@ -1,6 +1,9 @@
+#include <carnot/engine.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <fstream>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -181,6 +184,13 @@ std::vector<std::byte> serializeEngine(const EngineData& engine) {
   MemorySink sink;
   writeEngine(engine, sink);
   return std::move(sink.bytes);
+}
+
+bool isEngineFile(const std::string& path) {
+  if (path.ends_with(".engine") || path.ends_with(".plan")) return true;
+  char start[sizeof kMagic];
+  std::ifstream file(path, std::ios::binary);
+  return file.read(start, sizeof start) && std::memcmp(start, kMagic, sizeof kMagic) == 0;
 }
 
 std::shared_ptr<const EngineData> loadEngine(const std::string& path, bool verifyWeights) {

@@ -1,5 +1,7 @@
 #include "ops/operator.h"
 
+#include <carnot/names.h>
+
 #include "base/error.h"
 #include "base/hash.h"
 #include "ops/text_cursor.h"

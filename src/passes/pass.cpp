@@ -1,5 +1,6 @@
 #include "passes/pass.h"
 
+#include <carnot/names.h>
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,5 +1,6 @@
 #include "runtime/api.h"
 
+#include <carnot/names.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>

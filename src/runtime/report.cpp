@@ -1,10 +1,10 @@
+#include <carnot/contents.h>
 #include <carnot/report.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <numeric>
-#include <random>
 
 #include "base/error.h"
 #include "base/threads.h"
@@ -30,17 +30,6 @@ double percentileOf(const std::vector<double>& sorted, double percent) {
   return sorted[below] + part * (sorted[above] - sorted[below]);
 }
 
-void fillInput(const TensorView& view, std::mt19937& random) {
-  int64_t count = view.count();
-  bool real = isFloat(view.dtype) || isComplex(view.dtype);
-  for (int64_t i = 0; i < count; ++i) {
-    if (real)
-      view.storeDouble(i, static_cast<double>(random() >> 8) * 0x1p-23 - 1);
-    else
-      view.storeInt(i, 1);
-  }
-}
-
 // A context on memory of its own.
 class Bench {
  public:
@@ -48,11 +37,11 @@ class Bench {
       : context_(engine.createContext()), report_(report) {
     report.inputShapes = engine.typicalShapes(options.shapes);
     for (const auto& [name, dims] : report.inputShapes) context_.setInputShape(name, dims);
-    std::mt19937 random(1);
     for (size_t i = 0; i < engine.inputs().size(); ++i) {
       const TensorInfo& info = engine.inputs()[i];
       tensors_.emplace_back(info.dtype, report.inputShapes[info.name]);
-      fillInput(tensors_.back().view(), random);
+      fillMadeUp(info.dtype, tensors_.back().count(), tensors_.back().as<void>(),
+                 static_cast<uint32_t>(i));
       context_.setInput(static_cast<int>(i), tensors_.back().data());
     }
     for (size_t i = 0; i < engine.outputs().size(); ++i) {

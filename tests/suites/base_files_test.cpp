@@ -1,6 +1,7 @@
 #include "base/files.h"
 
 #include <carnot/error.h>
+#include <carnot/names.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mount.h>
@@ -326,6 +327,7 @@ TEST(Error, ClosestName) {
   EXPECT_EQ(closest("--SAVEENGINE", names), "--saveEngine");
   EXPECT_EQ(closest("--loadEngin", names), "--loadEngine");
   EXPECT_EQ(closest("--verbose", names), "");
+  EXPECT_EQ(closest("biuld", {"bench", "build"}), "build") << "neighbours swapped";
   EXPECT_EQ(closest("", names), "");
   EXPECT_EQ(closest(std::string(100000, 'x'), names), "");
 }

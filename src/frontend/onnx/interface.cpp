@@ -1,5 +1,7 @@
 #include "frontend/onnx/interface.h"
 
+#include <carnot/names.h>
+
 #include <algorithm>
 #include <optional>
 #include <set>

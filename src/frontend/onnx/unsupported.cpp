@@ -1,5 +1,7 @@
 #include "frontend/onnx/unsupported.h"
 
+#include <carnot/names.h>
+
 #include <map>
 #include <set>
 
