@@ -14,6 +14,18 @@ namespace {
 constexpr int64_t kSharedConstantElements = 64;
 constexpr int64_t kContentsElements = 64;
 
+// `stem`, or with the first number that makes it new.
+std::string takeName(std::unordered_map<std::string, int>& names, std::string_view stem) {
+  std::string base(stem);
+  auto [found, fresh] = names.try_emplace(base, 0);
+  if (fresh) return base;
+  while (true) {
+    std::string candidate = fmt::format("{}_{}", base, ++found->second);
+    if (names.try_emplace(candidate, 0).second) return candidate;
+    found = names.find(base);  // the table may have grown
+  }
+}
+
 void removeOne(std::vector<Node*>& nodes, const Node* node) {
   if (auto found = std::find(nodes.begin(), nodes.end(), node); found != nodes.end())
     nodes.erase(found);
@@ -40,15 +52,47 @@ Value* Graph::newValue(const std::string& valueName) {
   return value;
 }
 
-std::string Graph::uniqueName(std::string_view stem) {
-  std::string base(stem.empty() ? "t" : stem);
-  auto [found, fresh] = names_.try_emplace(base, 0);
-  if (fresh) return base;
-  while (true) {
-    std::string candidate = fmt::format("{}_{}", base, ++found->second);
-    if (names_.try_emplace(candidate, 0).second) return candidate;
-    found = names_.find(base);  // the table may have grown
+Graph Graph::clone() const {
+  Graph copy;
+  copy.name = name;
+  copy.outputNames = outputNames;
+  copy.guards = guards;
+  copy.symbolBounds = symbolBounds;
+  copy.names_ = names_;
+  copy.nodeNames_ = nodeNames_;
+  std::unordered_map<const Value*, Value*> values{{nullptr, nullptr}};
+  for (const auto& value : values_) {
+    copy.values_.push_back(std::make_unique<Value>(*value));
+    Value* made = values[value.get()] = copy.values_.back().get();
+    made->producer = nullptr;
+    made->consumers.clear();
   }
+  auto moved = [&](const std::vector<Value*>& list) {
+    std::vector<Value*> out;
+    for (const Value* value : list) out.push_back(values.at(value));
+    return out;
+  };
+  for (const auto& node : nodes_) {
+    copy.nodes_.push_back(std::make_unique<Node>(*node));
+    Node* made = copy.nodes_.back().get();
+    made->position = std::prev(copy.nodes_.end());
+    made->inputs = moved(node->inputs);
+    made->outputs = moved(node->outputs);
+    for (Value* input : made->inputs)
+      if (input) input->consumers.push_back(made);
+    for (Value* output : made->outputs) output->producer = made;
+  }
+  copy.inputs = moved(inputs);
+  copy.outputs = moved(outputs);
+  return copy;
+}
+
+std::string Graph::uniqueName(std::string_view stem) {
+  return takeName(names_, stem.empty() ? "t" : stem);
+}
+
+std::string Graph::uniqueNodeName(std::string_view stem) {
+  return takeName(nodeNames_, stem.empty() ? "node" : stem);
 }
 
 Dim Graph::freshSymbol(std::string_view hint, Dim upper) {
@@ -91,7 +135,7 @@ Node* Graph::addNode(const std::string& nodeName, Operator op, std::vector<Value
                      size_t outputs, Node* before) {
   auto owned = std::make_unique<Node>();
   Node* node = owned.get();
-  node->name = uniqueName(nodeName);
+  node->name = uniqueNodeName(nodeName);
   node->op = std::move(op);
   node->inputs = std::move(nodeInputs);
   for (size_t i = 0; i < outputs; ++i) {
@@ -117,7 +161,7 @@ Node* Graph::addRegion(const std::string& nodeName, Region region, std::vector<V
                        Node* before) {
   auto owned = std::make_unique<Node>();
   Node* node = owned.get();
-  node->name = uniqueName(nodeName);
+  node->name = uniqueNodeName(nodeName);
   node->inputs = std::move(nodeInputs);
   for (size_t i = 0; i < region.outputs.size(); ++i) {
     Value* value = newValue(fmt::format("{}:{}", node->name, i));

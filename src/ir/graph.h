@@ -18,7 +18,7 @@ struct Node;
 
 // A tensor of the graph. Owned by the graph; addresses are stable.
 struct Value {
-  std::string name;  // unique in the graph
+  std::string name;  // unique among the graph's values
   TensorType type;
   Layout layout;                             // set by the layout phase
   std::shared_ptr<const Tensor> constant;    // contents, when constant
@@ -32,7 +32,7 @@ struct Value {
 
 // What a node does: one operator before fusion, one region after it.
 struct Node {
-  std::string name;  // unique in the graph
+  std::string name;  // unique among the graph's nodes
   Operator op;
   std::shared_ptr<const Region> region;  // after fusion; op is empty then
   std::vector<Value*> inputs;            // null: an absent optional input
@@ -76,6 +76,8 @@ class Graph {
   Graph(Graph&&) = default;
   Graph& operator=(Graph&&) = default;
 
+  Graph clone() const;  // independent, but for constants, which are shared
+
   Value* addInput(const std::string& name, TensorType type);
   Value* addConstant(const std::string& name, Tensor tensor);  // equal small tensors are shared
   Value* addConstant(const std::string& name, std::shared_ptr<const Tensor> tensor);
@@ -99,7 +101,7 @@ class Graph {
   bool isOutput(const Value* value) const;
   // Where the node stands: smaller than the place of every node after it.
   size_t placeOf(const Node* node) const;
-  std::string uniqueName(std::string_view stem);
+  std::string uniqueName(std::string_view stem);  // among values and symbols
   Dim freshSymbol(std::string_view hint, Dim upper);
 
  private:
@@ -109,7 +111,8 @@ class Graph {
   NodeList nodes_;
   mutable bool numbered_ = false;
   std::vector<std::unique_ptr<Value>> values_;
-  std::unordered_map<std::string, int> names_;
+  std::string uniqueNodeName(std::string_view stem);
+  std::unordered_map<std::string, int> names_, nodeNames_;  // with the last number given
 };
 
 }  // namespace carnot

@@ -231,8 +231,7 @@ class Parser {
       if (node->outputs[i]->type != results[i].second)
         line.fail(
             fmt::format("type {} for {}", node->outputs[i]->type.toString(), results[i].first));
-      // Taken, so that no later tensor gets it.
-      if (results[i].first != node->name) graph.uniqueName(results[i].first);
+      graph.uniqueName(results[i].first);  // taken, so that no later tensor gets it
       node->outputs[i]->name = results[i].first;
       define(line, results[i].first, node->outputs[i]);
     }

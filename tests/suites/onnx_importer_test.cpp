@@ -333,7 +333,7 @@ INSTANTIATE_TEST_SUITE_P(
                     {kX, f32("b", {})},
                     "n:0 = Add(x, b); y = Add(n:0, x)"},
         MappingCase{
-            node("Mean", {"x", "b"}), 8, {kX, f32("b", {})}, "n:0 = Add(x, b); y = Div(n:0, n_1)"},
+            node("Mean", {"x", "b"}), 8, {kX, f32("b", {})}, "n:0 = Add(x, b); y = Div(n:0, n)"},
         MappingCase{node("Max", {"x", "b", "x"}),
                     13,
                     {kX, f32("b", {})},
@@ -341,7 +341,7 @@ INSTANTIATE_TEST_SUITE_P(
         MappingCase{node("Clip", {"x"}, {{"min", 0.f}, {"max", 6.f}}),
                     6,
                     {kX},
-                    "n_2:0 = Max(n, x); y = Min(n_1, n_2:0)"},
+                    "n:0 = Max(n, x); y = Min(n_1, n:0)"},
         MappingCase{node("Clip", {"x", "", "b"}), 11, {kX, f32("b", {})}, "y = Min(b, x)"},
         MappingCase{
             node("Clip", {"x", "b"}), 13, {kX, f32("b", {1})}, "n:0 = Reshape(b); y = Max(n:0, x)"},
@@ -375,7 +375,7 @@ INSTANTIATE_TEST_SUITE_P(
         MappingCase{node("Swish", {"x"}, {{"alpha", 2.f}}),
                     24,
                     {kX},
-                    "n_1:0 = Mul(x, n); n_2:0 = Sigmoid(n_1:0); y = Mul(x, n_2:0)"},
+                    "n:0 = Mul(x, n); n_1:0 = Sigmoid(n:0); y = Mul(x, n_1:0)"},
         MappingCase{node("Selu", {"x"}), 1, {kX}, "y = Selu{alpha=1.6732, gamma=1.0507}(x)"},
         MappingCase{node("Dropout", {"x"}), 13, {kX}, ""},
         MappingCase{node("Dropout", {"x"}, {}, {"y", "mask"}),

@@ -27,6 +27,14 @@ std::string_view canonicalDomain(std::string_view domain) {
   return domain == "ai.onnx" ? std::string_view{} : domain;
 }
 
+std::string nodeName(const OnnxNodeProto& node, size_t index) {
+  return node.name.empty() ? fmt::format("{}_{}", node.type, index) : std::string(node.name);
+}
+
+std::string nodeFrame(const OnnxNodeProto& node, std::string_view name) {
+  return fmt::format("node {} ({})", name, onnxTypeName(node));
+}
+
 using Opsets = std::unordered_map<std::string_view, int>;
 
 Opsets opsetsOf(const std::vector<OnnxOpset>& list, const Opsets& fallback = {}) {
@@ -93,17 +101,20 @@ class Importer {
       functions_.emplace(functionKey(function.domain, function.name, function.overload), &function);
   }
 
+  std::vector<UnsupportedNode> unsupported() const {
+    checkVersions();
+    return unsupportedNodes(model_.graph.nodes, lookup(modelOpsets()));
+  }
+
   Graph run() {
     checkVersions();
-    Body body{.opsets = opsetsOf(model_.opsets), .attributes = {}, .prefix = {}};
-    // Before IR version 3 models did not say.
-    if (model_.irVersion < 3) body.opsets.emplace("", 1);
+    Body body{.opsets = modelOpsets(), .attributes = {}, .prefix = {}};
     requireSupported(model_.graph.nodes, lookup(body.opsets));
     Scope scope;
     graph_.name = model_.graph.name;
     defineInitializers(model_.graph, scope);
     defineInputs(scope);
-    reserveOutputNames();
+    reserveTensorNames();
     collectUsed(model_.graph.nodes, scope.used);
     for (const OnnxValueInfo& output : model_.graph.outputs) scope.used.insert(output.name);
     importNodes(model_.graph.nodes, scope, body);
@@ -116,6 +127,13 @@ class Importer {
   static std::string functionKey(std::string_view domain, std::string_view name,
                                  std::string_view overload) {
     return fmt::format("{}\n{}\n{}", canonicalDomain(domain), name, overload);
+  }
+
+  Opsets modelOpsets() const {
+    Opsets opsets = opsetsOf(model_.opsets);
+    // Before IR version 3 models did not say.
+    if (model_.irVersion < 3) opsets.emplace("", 1);
+    return opsets;
   }
 
   const OnnxFunction* functionOf(const OnnxNodeProto& node) const {
@@ -175,9 +193,12 @@ class Importer {
     for (const std::string& symbol : symbols) graph_.uniqueName(symbol);
   }
 
-  void reserveOutputNames() {
-    for (const OnnxValueInfo& output : model_.graph.outputs)
-      reserved_.push_back(graph_.uniqueName(output.name));
+  // The model's own tensors are found in the graph under their names; what is made beside them, and
+  // what functions and branches hold, gets others.
+  void reserveTensorNames() {
+    for (const OnnxNodeProto& node : model_.graph.nodes)
+      for (std::string_view output : node.outputs)
+        if (!output.empty()) graph_.uniqueName(output);
   }
 
   void defineOutputs(Scope& scope) {
@@ -189,7 +210,6 @@ class Importer {
                 Value* value = resolve(output.name, scope);
                 if (!value) invalid("an output without a name", "a name");
                 checkOutputType(output, value->type, options_.inputShapes.empty());
-                if (value->producer && !graph_.isOutput(value)) value->name = reserved_[i];
                 graph_.outputs.push_back(value);
                 graph_.outputNames.emplace_back(output.name);
               });
@@ -225,10 +245,8 @@ class Importer {
         throw Error(ErrorCode::Unsupported,
                     fmt::format("more than {} nodes once functions are inlined", kMostNodes),
                     "a smaller model");
-      std::string name =
-          node.name.empty() ? fmt::format("{}_{}", node.type, i) : std::string(node.name);
-      name = body.prefix + name;
-      std::string frame = fmt::format("node {} ({})", name, onnxTypeName(node));
+      std::string name = body.prefix + nodeName(node, i);
+      std::string frame = nodeFrame(node, name);
       try {
         importNode(node, name, scope, body);
       } catch (Error& error) {
@@ -256,6 +274,8 @@ class Importer {
       if (output.empty()) continue;
       if (i < results.size() && results[i]) {
         scope.define(output, {.value = results[i]});
+        if (body.depth == 0 && results[i]->producer && named_.insert(results[i]).second)
+          results[i]->name = std::string(output);
       } else if (scope.used.contains(output)) {
         throw Error(ErrorCode::Unsupported, fmt::format("output {} ({}) is used", i, output),
                     "a model that does without it");
@@ -354,7 +374,7 @@ class Importer {
   GraphMaker maker_;
   OnnxTensorLoader tensors_;
   std::unordered_map<std::string, const OnnxFunction*> functions_;
-  std::vector<std::string> reserved_;
+  std::unordered_set<const Value*> named_;
   size_t nodeCount_ = 0;
 };
 
@@ -362,6 +382,31 @@ class Importer {
 
 Graph importOnnx(const OnnxModel& model, const ImportOptions& options) {
   return inFrame([&] { return model.source; }, [&] { return Importer(model, options).run(); });
+}
+
+std::vector<OnnxIssue> checkOnnx(const OnnxModel& model, const ImportOptions& options) {
+  std::vector<OnnxIssue> issues;
+  try {
+    for (UnsupportedNode& node : Importer(model, options).unsupported()) {
+      Error error(ErrorCode::Unsupported, fmt::format("operator {}", node.type),
+                  "a supported one" + (node.hint.empty() ? "" : "; " + node.hint));
+      issues.push_back({std::move(error), node.index, std::move(node.name), std::move(node.type)});
+    }
+    if (issues.empty()) Importer(model, options).run();
+  } catch (Error& error) {
+    OnnxIssue issue{error, -1, {}, {}};
+    const std::vector<OnnxNodeProto>& nodes = model.graph.nodes;
+    for (size_t i = 0; i < nodes.size() && issue.nodeIndex < 0; ++i) {
+      std::string name = nodeName(nodes[i], i);
+      if (std::ranges::find(error.context(), nodeFrame(nodes[i], name)) == error.context().end())
+        continue;
+      issue.nodeIndex = static_cast<int>(i);
+      issue.node = std::move(name);
+      issue.operatorType = onnxTypeName(nodes[i]);
+    }
+    issues.push_back(std::move(issue));
+  }
+  return issues;
 }
 
 }  // namespace carnot
