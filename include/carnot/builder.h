@@ -7,17 +7,13 @@
 #include <cstddef>
 #include <functional>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace carnot {
-
-// The dims that an input may have: one entry for each dimension, min <= opt <= max.
-struct ShapeRange {
-  std::vector<int64_t> min, opt, max;
-};
 
 // Shapes by input name. An engine is tuned at opt and refuses shapes outside every profile.
 struct Profile {
@@ -34,6 +30,15 @@ struct BuildOptions {
   // JSON file that keeps measurements between builds; empty: the user's cache folder; "none":
   // nothing is kept. With the same cache the engine is the same to the byte.
   std::string timingCache;
+  // Such JSON in the caller's hands, in place of a file: read first (empty: none), then replaced by
+  // what is known after the build.
+  std::string* timings = nullptr;
+  // Float types that layers may compute in beside their own. A permission: the log (Info) says what
+  // it was used for.
+  std::set<DType> permits;
+  // The most scratch memory that a layer's kernel may ask for at the shapes tuned; 0: no limit.
+  // Kernels that need more are refused with that reason.
+  size_t workspaceBytes = 0;
 
   // For looking into the builder. Phases are listed by buildPhases, passes named in its log.
   std::string dumpIr;                       // folder for the graph's text after each phase
@@ -55,6 +60,10 @@ struct BuildOptions {
 Engine build(const std::string& path, const BuildOptions& options = {});
 Engine build(std::span<const std::byte> model, const BuildOptions& options = {},
              const std::string& folder = {});
+
+// Two timing caches as one; where both know a time, `first` prevails. Throws Error (InvalidModel)
+// for text that is no timing cache.
+std::string mergeTimings(std::string_view first, std::string_view second);
 
 // The phases of a build in order: "import", …, "emit".
 std::vector<std::string> buildPhases();

@@ -31,6 +31,11 @@ struct LoadOptions {
   int threads = 0;
 };
 
+// The dims that an input may have: one entry for each dimension, min <= opt <= max.
+struct ShapeRange {
+  std::vector<int64_t> min, opt, max;
+};
+
 // What an engine says of itself.
 struct EngineInfo {
   struct Range {
@@ -82,6 +87,10 @@ class Engine {
   // is no input's.
   std::map<std::string, std::vector<int64_t>> typicalShapes(
       const std::map<std::string, std::vector<int64_t>>& given = {}) const;
+
+  // What a profile allows of each input; of one that is not enforced, what it was tuned for.
+  // Throws Error (InvalidArgument) when there is no such profile.
+  std::map<std::string, ShapeRange> profileShapes(int profile) const;
 
   // What the builder considered for each layer and why it chose, as JSON: "device", "points"
   // (symbol values tuned at) and "steps", each with "name", "operators", "origins" (ONNX nodes),

@@ -14,6 +14,7 @@ struct LayerReport {
   std::string name;
   std::string operators;             // "Conv+Add+Relu"
   std::string kernel;                // "cpu/conv/direct"
+  std::string precision;             // element type of what it writes: "float32"
   std::vector<std::string> origins;  // ONNX nodes
   double milliseconds = 0;           // median of the runs
   double share = 0;                  // of the sum of all layers, 0 to 1
@@ -52,6 +53,14 @@ struct BenchReport {
 // Runs the engine on made-up inputs (fillMadeUp) and times it. Throws what setInputShape and run
 // throw.
 BenchReport bench(const Engine& engine, const BenchOptions& options = {});
+
+// The engine's layers as JSON in the form of TensorRT's engine inspector: {"Layers": […],
+// "Bindings": [names]}. Each layer: its name, or if `detailed` an object with "Name", "LayerType",
+// "Inputs" and "Outputs" ({"Name", "Location", "Dimensions", "Format/Datatype"}), "ParameterType",
+// "Precision", "TacticName" (the kernel), "TacticValue" (its revision), "Metadata" (ONNX nodes).
+std::string layerInformation(const Engine& engine, bool detailed);
+// One layer's entry. Throws Error (InvalidArgument) when there is none such.
+std::string layerInformation(const Engine& engine, size_t layer, bool detailed);
 
 // Times each layer of a context whose shapes and addresses are set, over some runs.
 std::vector<LayerReport> profileLayers(Context& context, int runs);

@@ -43,6 +43,9 @@ class Context {
   // Returns when the outputs are written. Allocates no memory once a shape has run.
   void run();
 
+  // As run, telling of each layer and the milliseconds it took, in order, after the last.
+  void runTimed(const std::function<void(std::string_view layer, double milliseconds)>& listener);
+
   // Sees what each layer wrote, right after it ran and before the memory is used again. `dims` are
   // those stored: blocked layouts have one more than the tensor.
   struct LayerOutput {

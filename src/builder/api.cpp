@@ -9,9 +9,10 @@
 #include "base/threads.h"
 #include "base/version.h"
 #include "builder/compile.h"
-#include "frontend/onnx/import.h"
+#include "builder/network.h"
 #include "ir/text.h"
 #include "runtime/api.h"
+#include "tactics/timing_cache.h"
 
 namespace carnot {
 
@@ -60,7 +61,12 @@ CompileOptions compileOptions(const BuildOptions& options) {
   }
   out.optimizationLevel = options.optimizationLevel;
   out.budgetSeconds = options.budgetSeconds;
-  out.timingCache = timingCachePath(options.timingCache);
+  if (options.timings)
+    out.timings = options.timings;
+  else
+    out.timingCache = timingCachePath(options.timingCache);
+  out.permits = options.permits;
+  out.workspaceBytes = options.workspaceBytes;
   out.passes.skip.insert(options.skipPasses.begin(), options.skipPasses.end());
   out.passes.log = Log(options.logLevel, options.log);
   out.withoutKernels = options.withoutKernels;
@@ -73,36 +79,60 @@ CompileOptions compileOptions(const BuildOptions& options) {
   return out;
 }
 
-// Errors name the file, if there is a path.
-Engine buildModel(const OnnxModel& model, const BuildOptions& options,
-                  const std::string& path = {}) {
+void checkPermits(const std::set<DType>& permits) {
+  for (DType type : permits)
+    if (!isFloat(type))
+      throw Error(ErrorCode::InvalidArgument, fmt::format("a permission for {}", dtypeName(type)),
+                  "a float type");
+}
+
+// `import` gives the graph.
+template <typename Import>
+Engine buildGraph(Import import, const BuildOptions& options) {
+  checkPermits(options.permits);
   CompileOptions compiling = compileOptions(options);
-  ImportOptions importing;
-  importing.log = compiling.log;
   if (compiling.progress) compiling.progress("import", 0, 1);
-  std::optional<EngineData> data;
-  try {
-    data = compile(importOnnx(model, importing), compiling);
-  } catch (Error& error) {
-    if (!path.empty()) error.within("file " + path);
-    throw;
-  }
+  std::optional<EngineData> data = compile(import(compiling.log), compiling);
   if (!data) return {};
   return wrapEngine(std::make_shared<const EngineData>(std::move(*data)), compiling.device.threads);
+}
+
+Engine buildModel(const OnnxModel& model, const BuildOptions& options) {
+  return buildGraph(
+      [&](const Log& log) {
+        ImportOptions importing;
+        importing.log = log;
+        return importOnnx(model, importing);
+      },
+      options);
 }
 
 }  // namespace
 
 Engine build(const std::string& path, const BuildOptions& options) {
-  return buildModel(readOnnxFile(path), options, path);
+  OnnxModel model = readOnnxFile(path);
+  try {
+    return buildModel(model, options);
+  } catch (Error& error) {
+    error.within("file " + path);
+    throw;
+  }
 }
 
 Engine build(std::span<const std::byte> model, const BuildOptions& options,
              const std::string& folder) {
-  auto copy = Buffer::allocate(std::max<size_t>(model.size(), 1));
-  std::copy(model.begin(), model.end(), static_cast<std::byte*>(copy->data()));
-  std::span<const std::byte> bytes(static_cast<const std::byte*>(copy->data()), model.size());
-  return buildModel(readOnnxBytes(bytes, copy, folder), options);
+  return buildModel(ownedModel(model, folder), options);
+}
+
+Engine build(const Network& network, const BuildOptions& options) {
+  return buildGraph([&](const Log&) { return networkGraph(network); }, options);
+}
+
+std::string mergeTimings(std::string_view first, std::string_view second) {
+  TimingCache cache{""};
+  if (!first.empty()) cache.parse(std::string(first), "given first");
+  if (!second.empty()) cache.parse(std::string(second), "given second");
+  return cache.toJson();
 }
 
 std::vector<std::string> buildPhases() {

@@ -44,6 +44,21 @@ void rewrite(State& state, Phase phase) {
   if (state.patchesLeft >= 0) state.patchesLeft -= applied;
 }
 
+// No kernel of this build computes in a narrower float type than its tensors have.
+void reportPermits(const CompileOptions& options, const Graph& graph) {
+  for (DType type : options.permits) {
+    if (type == DType::F32) continue;
+    size_t own = 0;
+    for (const auto& node : graph.nodes())
+      own += std::ranges::any_of(node->outputs,
+                                 [&](const Value* value) { return value->type.dtype == type; });
+    options.log.info(fmt::format(
+        "{} is allowed: used for 0 of {} layers, since no kernel for {} computes in it{}",
+        dtypeName(type), graph.nodes().size(), options.device.kind,
+        own ? fmt::format("; {} layers have it as their own type", own) : std::string()));
+  }
+}
+
 void gather(State& state) {
   const CompileOptions& options = state.options;
   state.symbols = symbolsOf(state.graph);
@@ -54,6 +69,7 @@ void gather(State& state) {
   tactic.level = options.optimizationLevel;
   tactic.budgetSeconds = options.budgetSeconds;
   tactic.withoutKernels = options.withoutKernels;
+  tactic.workspaceBytes = options.workspaceBytes;
   tactic.log = options.log;
   tactic.cancelled = options.cancelled;
   if (options.progress)
@@ -63,11 +79,14 @@ void gather(State& state) {
 
 void tune(State& state) {
   state.cache.emplace(state.options.device.fingerprint());
+  std::string* timings = state.options.timings;
+  if (timings && !timings->empty()) state.cache->parse(*timings, "given");
   if (!state.options.timingCache.empty()) state.cache->load(state.options.timingCache);
   state.tacticOptions.cache = &*state.cache;
   timeCandidates(state.tactics, state.graph, state.tacticOptions);
   if (!state.options.timingCache.empty() && state.cache->changed())
     state.cache->save(state.options.timingCache);
+  if (timings) *timings = state.cache->toJson();
 }
 
 void plan(State& state) {
@@ -85,7 +104,11 @@ constexpr PhaseStep kPipeline[] = {
     {"infer", [](State& s) { s.graph.inferAll(); }},
     {"normalize", [](State& s) { rewrite(s, Phase::Normalize); }},
     {"simplify", [](State& s) { rewrite(s, Phase::Simplify); }},
-    {"precision", [](State& s) { rewrite(s, Phase::Precision); }},
+    {"precision",
+     [](State& s) {
+       rewrite(s, Phase::Precision);
+       reportPermits(s.options, s.graph);
+     }},
     {"fuse", [](State& s) { rewrite(s, Phase::Fuse); }},
     {"candidates", gather},
     {"tune", tune},

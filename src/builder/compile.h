@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -31,6 +32,9 @@ struct CompileOptions {
   int optimizationLevel = 3;            // 0: no timing … 5: every candidate timed
   double budgetSeconds = -1;            // for timing kernels; negative: none
   std::string timingCache;              // path; empty: kept in memory for this build only
+  std::string* timings = nullptr;       // JSON in the caller's hands: read, then replaced
+  std::set<DType> permits;              // float types that layers may compute in beside their own
+  size_t workspaceBytes = 0;            // the most scratch that a kernel may use; 0: no limit
   PassOptions passes;
   std::vector<std::string> withoutKernels;
   std::string stopAfter;  // a phase's name; empty: all of them

@@ -135,6 +135,28 @@ std::map<std::string, std::vector<int64_t>> Engine::typicalShapes(
   return shapes;
 }
 
+std::map<std::string, ShapeRange> Engine::profileShapes(int profile) const {
+  const EngineData& data = state_->loaded->engine();
+  if (profile < 0 || static_cast<size_t>(profile) >= data.profiles.size())
+    throw Error(ErrorCode::InvalidArgument, fmt::format("profile {}", profile),
+                fmt::format("0 to {}", data.profiles.size() - 1));
+  std::map<std::string, ShapeRange> shapes;
+  auto evaluate = [&](int64_t EngineProfile::Range::*which, const EngineTensor& tensor) {
+    std::vector<int64_t> values, dims;
+    for (const EngineProfile::Range& range : data.profiles[profile].symbols)
+      values.push_back(range.*which);
+    for (const DimProgram& dim : tensor.dims) dims.push_back(dim.evaluate(values));
+    return dims;
+  };
+  for (int32_t index : data.inputs) {
+    const EngineTensor& tensor = data.tensors[index];
+    shapes[tensor.name] = {evaluate(&EngineProfile::Range::min, tensor),
+                           evaluate(&EngineProfile::Range::opt, tensor),
+                           evaluate(&EngineProfile::Range::max, tensor)};
+  }
+  return shapes;
+}
+
 std::string Engine::explain() const { return state_->loaded->engine().meta.explanation; }
 
 Context Engine::createContext() const {
@@ -179,6 +201,14 @@ void Context::setOutput(std::string_view output, void* data) {
 }
 
 void Context::run() { state_->context->run(); }
+
+void Context::runTimed(
+    const std::function<void(std::string_view layer, double milliseconds)>& listener) {
+  const EngineData& data = state_->engine.state().loaded->engine();
+  std::vector<StepTime> times;
+  state_->context->runProfiled(times);
+  for (const StepTime& time : times) listener(data.steps[time.step].name, time.milliseconds);
+}
 
 void Context::runWatched(const std::function<void(const LayerOutput&)>& watcher) {
   const EngineData& data = state_->engine.state().loaded->engine();

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <numeric>
 
 #include "base/error.h"
 #include "tactics/tactics.h"
@@ -47,40 +49,88 @@ namespace {
 constexpr std::string_view kReference = "reference";
 
 // A request names a kernel or the folder of several: "cpu/conv" covers "cpu/conv/direct".
+// The reference stays: something must run.
 bool leftOut(std::string_view kernel, const TacticOptions& options) {
-  return std::any_of(
-      options.withoutKernels.begin(), options.withoutKernels.end(), [&](const std::string& name) {
-        return kernel == name ||
-               (kernel.starts_with(name) && kernel.substr(name.size()).starts_with('/'));
-      });
+  return kernel != kReference &&
+         std::any_of(options.withoutKernels.begin(), options.withoutKernels.end(),
+                     [&](const std::string& name) {
+                       return kernel == name || (kernel.starts_with(name) &&
+                                                 kernel.substr(name.size()).starts_with('/'));
+                     });
+}
+
+void addCandidates(Tactic& tactic, const Kernel& kernel, const TacticOptions& options) {
+  if (leftOut(kernel.name(), options)) {
+    tactic.refusals.push_back({kernel.name(), "left out by request"});
+    return;
+  }
+  Support support = kernel.supports(*tactic.problem);
+  if (auto* refusal = std::get_if<Refusal>(&support)) {
+    tactic.refusals.push_back({kernel.name(), std::move(refusal->reason)});
+    return;
+  }
+  ConcreteShapes shapes = shapesAt(*tactic.problem, options.points.front());
+  for (Configuration& configuration : std::get<std::vector<Configuration>>(support)) {
+    Candidate candidate;
+    candidate.kernel = &kernel;
+    candidate.estimate = kernel.estimate(*tactic.problem, configuration, shapes);
+    candidate.configuration = std::move(configuration);
+    tactic.candidates.push_back(std::move(candidate));
+  }
+}
+
+int64_t elementsOf(const std::vector<int64_t>& dims) {
+  return std::accumulate(dims.begin(), dims.end(), int64_t(1), std::multiplies<>());
+}
+
+size_t scratchOf(const Problem& problem, const Candidate& candidate, const ConcreteShapes& shapes) {
+  Prepared prepared = candidate.kernel->prepare(problem, candidate.configuration);
+  BindArguments bind{prepared.parameters, {}, problem.device};
+  for (const Tensor& weight : prepared.weights) bind.weights.push_back(weight.view());
+  ConcreteShapes runtimeShapes{{}, shapes.outputs, shapes.symbols};
+  for (int input : prepared.runtimeInputs) runtimeShapes.inputs.push_back(shapes.inputs[input]);
+  return candidate.kernel->bind(bind)->specialize(runtimeShapes)->workspaceBytes();
+}
+
+// Refuses the candidates that need more scratch than is allowed at any point. They are bound to
+// know, unless no kernel could ask for that much.
+void limitWorkspace(Tactic& tactic, const TacticOptions& options) {
+  if (options.workspaceBytes == 0) return;
+  const Problem& problem = *tactic.problem;
+  for (const ShapePoint& point : options.points) {
+    ConcreteShapes shapes = shapesAt(problem, point);
+    if (workspaceBound(problem, shapes) <= options.workspaceBytes) continue;
+    std::erase_if(tactic.candidates, [&](const Candidate& candidate) {
+      size_t bytes = scratchOf(problem, candidate, shapes);
+      if (bytes <= options.workspaceBytes) return false;
+      tactic.refusals.push_back(
+          {candidate.kernel->name(),
+           fmt::format("{} needs {} bytes of workspace, {} are allowed",
+                       candidate.configuration.toString(), bytes, options.workspaceBytes)});
+      return true;
+    });
+  }
 }
 
 }  // namespace
 
+size_t workspaceBound(const Problem& problem, const ConcreteShapes& shapes) {
+  size_t bytes = 0;
+  for (size_t i = 0; i < problem.inputs.size(); ++i)
+    if (problem.inputs[i].present)
+      bytes += dtypeBytes(problem.inputs[i].dtype, elementsOf(shapes.inputs[i]));
+  for (size_t i = 0; i < problem.outputs.size(); ++i)
+    bytes += dtypeBytes(problem.outputs[i].dtype, elementsOf(shapes.outputs[i]));
+  return 4 * bytes + static_cast<size_t>(problem.device.threads) * (8u << 20);
+}
+
 Tactic gatherCandidates(const Node& node, const TacticOptions& options) {
   Tactic tactic;
   tactic.problem = std::make_shared<const Problem>(problemOf(node, options.device));
-  const Problem& problem = *tactic.problem;
-  ConcreteShapes shapes = shapesAt(problem, options.points.front());
-  for (const Kernel* kernel : cpuKernels()) {
-    if (kernel->name() == kReference && !tactic.candidates.empty()) continue;
-    if (leftOut(kernel->name(), options) && kernel->name() != kReference) {
-      tactic.refusals.push_back({kernel->name(), "left out by request"});
-      continue;
-    }
-    Support support = kernel->supports(problem);
-    if (auto* refusal = std::get_if<Refusal>(&support)) {
-      tactic.refusals.push_back({kernel->name(), std::move(refusal->reason)});
-      continue;
-    }
-    for (Configuration& configuration : std::get<std::vector<Configuration>>(support)) {
-      Candidate candidate;
-      candidate.kernel = kernel;
-      candidate.estimate = kernel->estimate(problem, configuration, shapes);
-      candidate.configuration = std::move(configuration);
-      tactic.candidates.push_back(std::move(candidate));
-    }
-  }
+  for (const Kernel* kernel : cpuKernels())
+    if (kernel->name() != kReference) addCandidates(tactic, *kernel, options);
+  limitWorkspace(tactic, options);
+  if (tactic.candidates.empty()) addCandidates(tactic, *findKernel(kReference), options);
   ensure(!tactic.candidates.empty(), "a region that not even the reference takes");
   std::stable_sort(tactic.candidates.begin(), tactic.candidates.end(),
                    [](const Candidate& a, const Candidate& b) { return a.estimate < b.estimate; });

@@ -54,6 +54,7 @@ struct TacticOptions {
   double budgetSeconds = -1;       // for timing; negative: none
   TimingCache* cache = nullptr;
   std::vector<std::string> withoutKernels;  // names, or folders of names, left out: to bisect
+  size_t workspaceBytes = 0;  // the most scratch that a kernel may use at the points; 0: no limit
   Log log;
   std::function<void(size_t done, size_t all)> progress;
   const std::atomic<bool>* cancelled = nullptr;  // checked between timings: Error (Interrupted)
@@ -63,6 +64,10 @@ using TacticMap = std::unordered_map<const Node*, Tactic>;
 
 Problem problemOf(const Node& node, const DeviceTraits& device);
 ConcreteShapes shapesAt(const Problem& problem, const ShapePoint& point);
+
+// The most scratch (Executable::workspaceBytes) that a kernel may ask for: four times what the
+// problem's tensors take, and 8 MiB a thread.
+size_t workspaceBound(const Problem& problem, const ConcreteShapes& shapes);
 
 // Kernels that take the problem, those that refuse, and why. The reference only when alone.
 Tactic gatherCandidates(const Node& node, const TacticOptions& options);

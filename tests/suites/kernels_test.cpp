@@ -15,6 +15,7 @@
 #include "devices/device.h"
 #include "guarded_memory.h"
 #include "kernel_cases.h"
+#include "tactics/tactics.h"
 
 namespace carnot::test {
 namespace {
@@ -278,6 +279,7 @@ void runConfiguration(const Kernel& kernel, const Instance& instance, const Prob
   allShapes.outputs = shapes.outputs;
   EXPECT_GT(kernel.estimate(problem, configuration, allShapes), 0);
   auto executable = bound->specialize(shapes);
+  EXPECT_LE(executable->workspaceBytes(), workspaceBound(problem, allShapes));
 
   std::vector<std::unique_ptr<GuardedMemory>> inputs, outputs;
   std::vector<const void*> inputPointers;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <carnot/error.h>
+
 #include <map>
 #include <string>
 
@@ -23,5 +25,14 @@ struct ImportOptions {
 // carried out. Throws Error within the frames source, node: InvalidModel, or Unsupported with every
 // operator type that is not supported.
 Graph importOnnx(const OnnxModel& model, const ImportOptions& options = {});
+
+// What keeps a model from being imported.
+struct OnnxIssue {
+  Error error;
+  int nodeIndex = -1;  // in the model's list; -1: not one node's
+  std::string node, operatorType;
+};
+// Every node of an unsupported type; if there are none, the first thing that importOnnx finds.
+std::vector<OnnxIssue> checkOnnx(const OnnxModel& model, const ImportOptions& options = {});
 
 }  // namespace carnot

@@ -30,43 +30,28 @@ std::string explain(const OnnxNodeProto& node, int opset) {
 
 class Survey {
  public:
-  void visit(const std::vector<OnnxNodeProto>& nodes, const OnnxLookup& lookup) {
-    for (const OnnxNodeProto& node : nodes) {
+  // `call`: the outermost node that led here; -1: these are the outermost.
+  void visit(const std::vector<OnnxNodeProto>& nodes, const OnnxLookup& lookup, int call = -1) {
+    for (size_t i = 0; i < nodes.size(); ++i) {
+      const OnnxNodeProto& node = nodes[i];
+      int index = call < 0 ? static_cast<int>(i) : call;
       if (const OnnxFunction* function = lookup.function(node)) {
-        if (seen_.insert(function).second) visit(function->nodes, lookup.inside(*function));
+        if (seen_.insert(function).second) visit(function->nodes, lookup.inside(*function), index);
         continue;
       }
       if (isImportedControlFlow(node)) continue;
       int opset = lookup.opset(node.domain);
       if (findOnnxMapping(node.domain, node.type, opset)) continue;
-      std::string name = onnxTypeName(node);
-      if (found_.contains(name)) continue;
-      std::string text = name;
-      std::string node_ =
-          std::string(node.name.empty() && !node.outputs.empty() ? node.outputs[0] : node.name);
-      if (!node_.empty()) text += fmt::format(" (node {})", node_);
-      found_.emplace(name, text);
-      if (std::string known = explain(node, opset); !known.empty())
-        hints_ += fmt::format("{}{} ({})", hints_.empty() ? "" : ", ", name, known);
+      std::string_view name =
+          node.name.empty() && !node.outputs.empty() ? node.outputs[0] : node.name;
+      found.push_back({index, std::string(name), onnxTypeName(node), explain(node, opset)});
     }
   }
 
-  void report() const {
-    if (found_.empty()) return;
-    std::string list;
-    for (const auto& [name, text] : found_) list += (list.empty() ? "" : ", ") + text;
-    throw Error(ErrorCode::Unsupported,
-                fmt::format("{} that {} not supported: {}",
-                            found_.size() == 1 ? "an operator type" : "operator types",
-                            found_.size() == 1 ? "is" : "are", list),
-                fmt::format("types among the {} supported ones{}", supportedOnnxTypes("").size(),
-                            hints_.empty() ? "" : "; " + hints_));
-  }
+  std::vector<UnsupportedNode> found;
 
  private:
   std::set<const OnnxFunction*> seen_;
-  std::map<std::string, std::string> found_;
-  std::string hints_;
 };
 
 }  // namespace
@@ -80,10 +65,31 @@ bool isImportedControlFlow(const OnnxNodeProto& node) {
   return isStandard(node.domain) && node.type == "If";
 }
 
-void requireSupported(const std::vector<OnnxNodeProto>& nodes, const OnnxLookup& lookup) {
+std::vector<UnsupportedNode> unsupportedNodes(const std::vector<OnnxNodeProto>& nodes,
+                                              const OnnxLookup& lookup) {
   Survey survey;
   survey.visit(nodes, lookup);
-  survey.report();
+  return std::move(survey.found);
+}
+
+void requireSupported(const std::vector<OnnxNodeProto>& nodes, const OnnxLookup& lookup) {
+  std::map<std::string, const UnsupportedNode*> first;  // of each type
+  std::vector<UnsupportedNode> found = unsupportedNodes(nodes, lookup);
+  for (const UnsupportedNode& node : found) first.try_emplace(node.type, &node);
+  if (first.empty()) return;
+  std::string list, hints;
+  for (const auto& [type, node] : first) {
+    list += (list.empty() ? "" : ", ") + type;
+    if (!node->name.empty()) list += fmt::format(" (node {})", node->name);
+    if (!node->hint.empty())
+      hints += fmt::format("{}{} ({})", hints.empty() ? "" : ", ", type, node->hint);
+  }
+  throw Error(
+      ErrorCode::Unsupported,
+      fmt::format("{} not supported: {}",
+                  first.size() == 1 ? "an operator type that is" : "operator types that are", list),
+      fmt::format("types among the {} supported ones{}", supportedOnnxTypes("").size(),
+                  hints.empty() ? "" : "; " + hints));
 }
 
 }  // namespace carnot

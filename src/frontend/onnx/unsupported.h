@@ -1,7 +1,9 @@
 #pragma once
 
 #include <functional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "frontend/onnx/model.h"
 
@@ -20,6 +22,15 @@ struct OnnxLookup {
 
 // Types that the importer itself carries out.
 bool isImportedControlFlow(const OnnxNodeProto& node);
+
+struct UnsupportedNode {
+  int index = -1;  // in the list of nodes; of one inside a function, that of the call
+  std::string name, type;
+  std::string hint;  // what is near, or since when it is supported; may be empty
+};
+// Every node of these, and of the functions that they call, whose type cannot be imported.
+std::vector<UnsupportedNode> unsupportedNodes(const std::vector<OnnxNodeProto>& nodes,
+                                              const OnnxLookup& lookup);
 
 // Throws Error (Unsupported) naming every type of these nodes, and of the functions that they call,
 // that cannot be imported: with its first node, and the supported type nearest by name.
