@@ -1,5 +1,6 @@
 #include "builder/network.h"
 
+#include <carnot/names.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
