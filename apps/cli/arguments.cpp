@@ -80,8 +80,11 @@ void addBuildFlags(CLI::App& app, SourceFlags& flags, const std::string& shapesM
   add("--dumpIr", build.dumpIr, "DIR", "write the graph after each phase");
   add("--skipPass", build.skipPasses, "NAME", "leave a pass out; may be repeated")->expected(1);
   add("--withoutKernel", build.withoutKernels, "NAME",
-      "leave out a kernel or all below a name (cpu/conv); may be repeated")
+      "leave out a kernel or all below a name (cpu/conv), with @NODE only in layers made of that "
+      "ONNX node; may be repeated")
       ->expected(1);
+  add("--patchLimit", build.patchLimit, "N", "apply only the first N rewrites of the passes")
+      ->check(CLI::NonNegativeNumber);
 }
 
 void addStopAfter(CLI::App& app, SourceFlags& flags) {

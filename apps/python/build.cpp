@@ -14,8 +14,11 @@ namespace {
 // The Python side of a build: callbacks and the first exception that one of them raised.
 class Listeners {
  public:
-  Listeners(nb::object log, nb::object progress, std::atomic<bool>& cancelled)
-      : log_(std::move(log)), progress_(std::move(progress)), cancelled_(cancelled) {}
+  Listeners(nb::object log, nb::object progress, nb::object patches, std::atomic<bool>& cancelled)
+      : log_(std::move(log)),
+        progress_(std::move(progress)),
+        patches_(std::move(patches)),
+        cancelled_(cancelled) {}
 
   void listenTo(BuildOptions& options) {
     if (!log_.is_none())
@@ -25,6 +28,14 @@ class Listeners {
     if (!progress_.is_none())
       options.progress = [this](std::string_view phase, size_t done, size_t all) {
         call([&] { progress_(phase, done, all); });
+      };
+    if (!patches_.is_none())
+      options.onPatch = [this](const AppliedPatch& patch) {
+        call([&] {
+          nb::list origins;
+          for (const std::string& origin : patch.origins) origins.append(origin);
+          patches_(patch.number, patch.pass, patch.label, patch.reason, patch.node, origins);
+        });
       };
   }
 
@@ -51,17 +62,18 @@ class Listeners {
     cancelled_ = true;
   }
 
-  nb::object log_, progress_;
+  nb::object log_, progress_, patches_;
   std::atomic<bool>& cancelled_;
   std::exception_ptr raised_;
 };
 
 }  // namespace
 
-Engine buildEngine(nb::handle model, BuildOptions options, nb::object log, nb::object progress) {
+Engine buildEngine(nb::handle model, BuildOptions options, nb::object log, nb::object progress,
+                   nb::object patches) {
   std::atomic<bool> cancelled = false;
   options.cancelled = &cancelled;
-  Listeners listeners(std::move(log), std::move(progress), cancelled);
+  Listeners listeners(std::move(log), std::move(progress), std::move(patches), cancelled);
   listeners.listenTo(options);
 
   std::string path;

@@ -13,6 +13,7 @@
 #include "python/build.h"
 #include "python/errors.h"
 #include "python/memory.h"
+#include "python/watch.h"
 
 namespace nb = nanobind;
 
@@ -44,6 +45,7 @@ class ArrayContext {
     nb::gil_scoped_release released;
     context_.run();
   }
+  void runWatched(const nb::object& watcher) { python::runWatched(context_, watcher); }
   std::vector<LayerReport> profile(int runs) {
     nb::gil_scoped_release released;
     return profileLayers(context_, runs);
@@ -139,6 +141,7 @@ void bindEngine(nb::module_& m) {
            nb::arg("packed") = false)
       .def("output_shape", &ArrayContext::outputShape)
       .def("run", &ArrayContext::run)
+      .def("run_watched", &ArrayContext::runWatched)
       .def("profile", &ArrayContext::profile)
       .def("clear", &ArrayContext::clear)
       .def("memory", &ArrayContext::memory);
@@ -164,8 +167,8 @@ void bindBuilder(nb::module_& m) {
       "build",
       [](nb::handle model, const std::vector<PythonRange>& profiles, int threads, std::string isa,
          int level, double budget, std::string cache, std::string dump, std::string stop,
-         std::vector<std::string> skip, std::vector<std::string> without, int logLevel,
-         nb::object log, nb::object progress) {
+         std::vector<std::string> skip, std::vector<std::string> without, int64_t patchLimit,
+         int logLevel, nb::object log, nb::object progress, nb::object patches) {
         BuildOptions options;
         for (const PythonRange& ranges : profiles) {
           Profile& profile = options.profiles.emplace_back();
@@ -181,13 +184,16 @@ void bindBuilder(nb::module_& m) {
         options.stopAfter = std::move(stop);
         options.skipPasses = std::move(skip);
         options.withoutKernels = std::move(without);
+        options.patchLimit = patchLimit;
         options.logLevel = static_cast<Severity>(logLevel);
-        return buildEngine(model, std::move(options), std::move(log), std::move(progress));
+        return buildEngine(model, std::move(options), std::move(log), std::move(progress),
+                           std::move(patches));
       },
       nb::arg("model"), nb::kw_only(), nb::arg("profiles"), nb::arg("threads"), nb::arg("isa"),
       nb::arg("optimization_level"), nb::arg("budget"), nb::arg("timing_cache"), nb::arg("dump_ir"),
       nb::arg("stop_after"), nb::arg("skip_passes"), nb::arg("without_kernels"),
-      nb::arg("log_level"), nb::arg("log").none(), nb::arg("progress").none());
+      nb::arg("patch_limit"), nb::arg("log_level"), nb::arg("log").none(),
+      nb::arg("progress").none(), nb::arg("patches").none());
   m.def("build_phases", &buildPhases);
 }
 

@@ -20,6 +20,14 @@ struct Profile {
   std::map<std::string, ShapeRange> inputs;
 };
 
+// A rewrite of the graph that a pass applied.
+struct AppliedPatch {
+  int64_t number = 0;  // from 1, in order
+  std::string_view pass, label, reason;
+  std::string_view node;                 // of the graph, at which the pass proposed it
+  std::span<const std::string> origins;  // the ONNX nodes that this came from
+};
+
 struct BuildOptions {
   // None: dimension 0 is tuned at 1, other dynamic ones at 128, and every shape runs.
   std::vector<Profile> profiles;
@@ -41,10 +49,13 @@ struct BuildOptions {
   size_t workspaceBytes = 0;
 
   // For looking into the builder. Phases are listed by buildPhases, passes named in its log.
-  std::string dumpIr;                       // folder for the graph's text after each phase
-  std::string stopAfter;                    // a phase: the build ends there, without an engine
-  std::vector<std::string> skipPasses;      // "fuse/…"
-  std::vector<std::string> withoutKernels;  // names or prefixes: "cpu/conv"
+  std::string dumpIr;                   // folder for the graph's text after each phase
+  std::string stopAfter;                // a phase: the build ends there, without an engine
+  std::vector<std::string> skipPasses;  // "fuse/…"
+  // Names or prefixes: "cpu/conv"; "cpu/conv@node": only in layers made of that ONNX node.
+  std::vector<std::string> withoutKernels;
+  int64_t patchLimit = -1;  // only the passes' first this many rewrites; negative: all
+  std::function<void(const AppliedPatch&)> onPatch;  // hears of each, right before it is applied
 
   LogSink log;
   Severity logLevel = Severity::Warning;

@@ -49,7 +49,10 @@ class Context {
   // Sees what each layer wrote, right after it ran and before the memory is used again. `dims` are
   // those stored: blocked layouts have one more than the tensor.
   struct LayerOutput {
-    std::string_view layer, tensor, layout;  // "plain", "channels_last", "blocked16"
+    std::string_view layer, tensor, layout;    // "plain", "channels_last", "blocked16"
+    std::string_view operators, kernel;        // "Conv+Relu", "cpu/conv/direct"
+    std::span<const std::string> origins;      // ONNX nodes
+    std::span<const std::string_view> inputs;  // tensors that it reads, without constants
     DType dtype;
     std::span<const int64_t> shape, dims;
     const void* data;

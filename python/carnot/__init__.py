@@ -5,12 +5,13 @@
     outputs = engine.run({"x": array})
 """
 
-from ._build import build, load
+from ._build import AppliedPatch, build, load
 from ._engine import Context, Engine, Explanation, Layer, Profile, TensorInfo
 from ._error import Error
+from ._watch import LayerOutput
 
 from _carnot import build_phases
 from _carnot import version as __version__
 
-__all__ = ["Context", "Engine", "Error", "Explanation", "Layer", "Profile", "TensorInfo", "build",
-           "build_phases", "load", "__version__"]
+__all__ = ["AppliedPatch", "Context", "Engine", "Error", "Explanation", "Layer", "LayerOutput",
+           "Profile", "TensorInfo", "build", "build_phases", "load", "__version__"]

@@ -122,6 +122,11 @@ def _from_values(info: Any, type: Type, value: Any) -> np.ndarray:
                     str(info), "pass a NumPy array, an object with DLPack or nested lists") from cause
 
 
+def from_raw(raw: np.ndarray, type: Type, shape: Any) -> np.ndarray:
+    """What a caller gets of memory shared with the engine."""
+    return raw.view(type.dtype) if type.per_byte == 1 else _unpack(raw, type, shape)
+
+
 class Output:
     """Memory for one output: of the caller, or new."""
 
@@ -147,10 +152,8 @@ class Output:
         """The array to give back, once the run is over."""
         if self._raw is None:
             return self._given
-        if self._type.per_byte == 1:
-            return self._raw.view(self._type.dtype)
-        array = _unpack(self._raw, self._type, self._shape)
-        if self._given is None:
+        array = from_raw(self._raw, self._type, self._shape)
+        if self._given is None or self._type.per_byte == 1:
             return array
         self._given[...] = array
         return self._given

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Union
+from typing import Any, NamedTuple, Union
 
 import _carnot
 
@@ -18,6 +18,26 @@ _LEVELS = {0: logging.CRITICAL, 1: logging.ERROR, 2: logging.WARNING, 3: logging
 
 Shape = Sequence[int]
 Ranges = Mapping[str, Union[Shape, tuple[Shape, Shape, Shape]]]
+
+
+class AppliedPatch(NamedTuple):
+    """A rewrite of the graph that a pass applied.
+
+    Attributes:
+        number: from 1, in order; with patch_limit one less, it and what follows stay out.
+        pass_name: of the pass, as skip_passes takes it.
+        label: which of the pass's rewrites.
+        reason: why; may be empty.
+        node: of the graph, at which the pass proposed it.
+        onnx_nodes: the nodes of the model that this came from.
+    """
+
+    number: int
+    pass_name: str
+    label: str
+    reason: str
+    node: str
+    onnx_nodes: list[str]
 
 
 def _range(name: str, value: Any) -> list[list[int]]:
@@ -38,6 +58,8 @@ def build(model: Any, *, profiles: Ranges | Iterable[Ranges] | None = None,
           budget: float | None = None, timing_cache: str | os.PathLike[str] | bool | None = None,
           dump_ir: str | os.PathLike[str] | None = None, stop_after: str | None = None,
           skip_passes: Iterable[str] = (), without_kernels: Iterable[str] = (),
+          patch_limit: int | None = None,
+          patches: Callable[[AppliedPatch], None] | None = None,
           progress: Callable[[str, int, int], None] | None = None) -> Engine | None:
     """Builds an engine from an ONNX model for this machine.
 
@@ -57,7 +79,11 @@ def build(model: Any, *, profiles: Ranges | Iterable[Ranges] | None = None,
             none. With the same cache the engine is the same to the byte.
         dump_ir: folder for the graph's text after each phase.
         stop_after: a phase of carnot.build_phases(); no engine is made then.
-        skip_passes, without_kernels: names to leave out, for tests and bisection.
+        skip_passes, without_kernels: names to leave out, for tests and bisection. A kernel's name may
+            be a folder of several ("cpu/conv"), and may end in "@" and an ONNX node: only layers made
+            of that node then do without.
+        patch_limit: apply only the first so many rewrites of the passes; None: all.
+        patches: called with each AppliedPatch, right before it is applied.
         progress: called with (phase, done, all) between units of work.
 
     Returns:
@@ -89,11 +115,20 @@ def build(model: Any, *, profiles: Ranges | Iterable[Ranges] | None = None,
         budget=-1.0 if budget is None else float(budget), timing_cache=_cache(timing_cache),
         dump_ir=os.fspath(dump_ir) if dump_ir is not None else "", stop_after=stop_after or "",
         skip_passes=list(skip_passes), without_kernels=list(without_kernels),
+        patch_limit=_limit(patch_limit),
         log_level=max(severity for severity, python in _LEVELS.items()
                       if python >= level or severity == 0),
         log=lambda severity, message: _log.log(_LEVELS[severity], "%s", message),
-        progress=progress)
+        progress=progress, patches=patches and (lambda *fields: patches(AppliedPatch(*fields))))
     return Engine(native) if native else None
+
+
+def _limit(patch_limit: int | None) -> int:
+    if patch_limit is None:
+        return -1
+    if patch_limit < 0:
+        raise Error("InvalidArgument", f"patch_limit = {patch_limit}", "0 or more")
+    return patch_limit
 
 
 def _threads(threads: int | None) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Union
 
@@ -16,6 +16,7 @@ import _carnot
 from ._arrays import Output, set_input, type_of
 from ._error import Error
 from ._text import explanation_text, layer_table
+from ._watch import LayerOutput
 
 Arrays = Mapping[str, Any]
 
@@ -142,6 +143,14 @@ class Context:
         """Runs with each layer timed, and gives the medians. `inputs` as for `run`."""
         return self._locked(lambda: self._profile(inputs, runs))
 
+    def watch(self, inputs: Arrays, watcher: Callable[[LayerOutput], None]) -> dict[str, Any]:
+        """One inference, during which `watcher` sees what each layer writes, right after it ran.
+
+        Layers that move nothing (a reshape, parts of one tensor) are not there. What the watcher
+        raises ends the run. `inputs` and the result as for `run`.
+        """
+        return self._locked(lambda: self._watch(inputs, watcher))
+
     def memory(self) -> tuple[int, int]:
         """Bytes between layers at the last run's shapes, and the least that any placement needs."""
         return self._native.memory()
@@ -159,6 +168,11 @@ class Context:
     def _run(self, inputs: Arrays, out: Arrays) -> dict[str, Any]:
         outputs = self._bind(inputs, out)
         self._native.run()
+        return {name: output.finish() for name, output in outputs.items()}
+
+    def _watch(self, inputs: Arrays, watcher: Callable[[LayerOutput], None]) -> dict[str, Any]:
+        outputs = self._bind(inputs, {})
+        self._native.run_watched(lambda *fields: watcher(LayerOutput(*fields)))
         return {name: output.finish() for name, output in outputs.items()}
 
     def _profile(self, inputs: Arrays, runs: int) -> Profile:

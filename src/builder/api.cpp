@@ -68,6 +68,12 @@ CompileOptions compileOptions(const BuildOptions& options) {
   out.permits = options.permits;
   out.workspaceBytes = options.workspaceBytes;
   out.passes.skip.insert(options.skipPasses.begin(), options.skipPasses.end());
+  out.passes.patchLimit = options.patchLimit;
+  if (options.onPatch)
+    out.passes.onPatch = [&options](const PatchReport& report) {
+      options.onPatch({report.number, report.pass, report.label, report.reason, report.node.name,
+                       report.node.origins});
+    };
   out.passes.log = Log(options.logLevel, options.log);
   out.withoutKernels = options.withoutKernels;
   out.stopAfter = options.stopAfter;

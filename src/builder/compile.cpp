@@ -23,7 +23,7 @@ constexpr std::string_view kPhases[] = {"import",    "infer", "normalize",  "sim
 struct State {
   Graph graph;
   const CompileOptions& options;
-  int64_t patchesLeft;  // as PassOptions::patchLimit
+  int64_t patches;  // applied so far
   std::vector<EngineSymbol> symbols;
   std::vector<EngineProfile> profiles;
   TacticOptions tacticOptions;
@@ -39,9 +39,8 @@ void rewrite(State& state, Phase phase) {
     if (state.options.onGraph && report.patches > 0)
       state.options.onGraph(fmt::format("{}/{}", phaseName(phase), report.name), graph);
   };
-  options.patchLimit = state.patchesLeft;
-  const int64_t applied = runPasses(state.graph, phase, options);
-  if (state.patchesLeft >= 0) state.patchesLeft -= applied;
+  options.patchesBefore = state.patches;
+  state.patches += runPasses(state.graph, phase, options);
 }
 
 // No kernel of this build computes in a narrower float type than its tensors have.
@@ -129,7 +128,7 @@ std::optional<EngineData> compile(Graph graph, const CompileOptions& options) {
     throw Error(ErrorCode::InvalidArgument, fmt::format("a phase named {}", stop),
                 fmt::format("one of {}", fmt::join(names, ", ")));
   }
-  State state{std::move(graph), options, options.passes.patchLimit, {}, {}, {}, {}, {}, {}};
+  State state{std::move(graph), options, 0, {}, {}, {}, {}, {}, {}};
   if (options.onGraph) options.onGraph("import", state.graph);
   if (stop == "import") return std::nullopt;
   for (const PhaseStep& phase : kPipeline) {

@@ -52,7 +52,8 @@ class Runner {
 
  private:
   bool limited(const Pass& pass) const {
-    return !pass.required && options_.patchLimit >= 0 && counted_ >= options_.patchLimit;
+    return !pass.required && options_.patchLimit >= 0 &&
+           options_.patchesBefore + counted_ >= options_.patchLimit;
   }
 
   // Tries the rule at every node once; false when nothing changed.
@@ -65,16 +66,23 @@ class Runner {
       std::optional<Patch> patch = pass.rule(graph_, node, options_);
       if (!patch || !patch->applicable(graph_)) continue;
       ++patches_;
-      counted_ += !pass.required;
-      if (options_.log.enabled(Severity::Verbose))
-        options_.log.verbose(fmt::format("patch {}: {} at {}{}{}", counted_, patch->label(),
-                                         node->name, patch->reason().empty() ? "" : ": ",
-                                         patch->reason()));
+      if (!pass.required) ++counted_;
+      tell(pass, *patch, *node);
       std::vector<const Node*> gone = patch->apply(graph_);
       erased.insert(gone.begin(), gone.end());
       changed = true;
     }
     return changed;
+  }
+
+  void tell(const Pass& pass, const Patch& patch, const Node& node) const {
+    const int64_t number = options_.patchesBefore + counted_;
+    if (options_.log.enabled(Severity::Verbose))
+      options_.log.verbose(fmt::format(
+          "patch {}: {} at {}{}{}", pass.required ? "(required)" : fmt::to_string(number),
+          patch.label(), node.name, patch.reason().empty() ? "" : ": ", patch.reason()));
+    if (options_.onPatch && !pass.required)
+      options_.onPatch({number, pass.name, patch.label(), patch.reason(), node});
   }
 
   Graph& graph_;

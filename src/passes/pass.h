@@ -23,13 +23,22 @@ struct PassReport {
   double milliseconds = 0;
 };
 
+// One rewrite, right before it happens.
+struct PatchReport {
+  int64_t number;  // from 1; what patchLimit counts
+  std::string_view pass, label, reason;
+  const Node& node;  // at which the rule proposed it
+};
+
 struct PassOptions {
   std::set<std::string, std::less<>> skip;  // names; an unknown one throws Error (InvalidArgument)
   // Only the first this many patches are applied: to bisect. Negative: no limit.
   int64_t patchLimit = -1;
+  int64_t patchesBefore = 0;  // applied by earlier phases; limit and numbers count them too
   int64_t foldLimitBytes = int64_t(64) << 20;  // larger results stay unfolded
   Log log;
   std::function<void(const PassReport& report, const Graph& graph)> afterPass;
+  std::function<void(const PatchReport& report)> onPatch;  // of those that the limit counts
 };
 
 // One rewrite: looks at `node`, changes nothing, proposes a patch or not.
@@ -52,8 +61,8 @@ std::span<const Pass> allPasses();
 const Pass& findPass(std::string_view name);
 
 // Runs the phase's passes, again and again until none changes anything; Simplify repeats those of
-// Normalize among its own. The graph is verified after each. Returns how many patches were applied:
-// a caller of several phases takes them off the patchLimit.
+// Normalize among its own. The graph is verified after each. Returns how many patches were applied
+// of those that the limit counts: a caller of several phases adds them to patchesBefore.
 int64_t runPasses(Graph& graph, Phase phase, const PassOptions& options);
 // Runs one pass, whatever `skip` says.
 int64_t runPass(Graph& graph, const Pass& pass, const PassOptions& options);

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "ops/region.h"
 
 namespace carnot {
 namespace {
@@ -213,11 +214,22 @@ void Context::runTimed(
 void Context::runWatched(const std::function<void(const LayerOutput&)>& watcher) {
   const EngineData& data = state_->engine.state().loaded->engine();
   ExecutionContext& context = *state_->context;
-  context.runWatched([&](int step, int tensor, const TensorView& view) {
+  context.prepare();
+  std::span<const int> variants = context.chosenVariants();
+  context.runWatched([&](int index, int tensor, const TensorView& view) {
+    const EngineStep& step = data.steps[index];
     const EngineTensor& declared = data.tensors[tensor];
+    std::vector<std::string_view> inputs;
+    for (int32_t input : step.regionInputs) {
+      if (input < 0) continue;
+      using enum EngineTensor::Kind;
+      EngineTensor::Kind kind = data.tensors[input].kind;
+      if (kind != Constant && kind != Packed) inputs.push_back(data.tensors[input].name);
+    }
     std::string layout = layoutName(declared.layout);
-    watcher({data.steps[step].name, declared.name, layout, view.dtype, context.tensorShape(tensor),
-             view.dims, view.data});
+    std::string operators = step.region.empty() ? "" : Region::parse(step.region).label();
+    watcher({step.name, declared.name, layout, operators, step.variants[variants[index]].kernel,
+             step.origins, inputs, view.dtype, context.tensorShape(tensor), view.dims, view.data});
   });
 }
 

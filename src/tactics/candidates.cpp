@@ -48,19 +48,26 @@ namespace {
 
 constexpr std::string_view kReference = "reference";
 
-// A request names a kernel or the folder of several: "cpu/conv" covers "cpu/conv/direct".
-// The reference stays: something must run.
-bool leftOut(std::string_view kernel, const TacticOptions& options) {
+// A request names a kernel or the folder of several: "cpu/conv" covers "cpu/conv/direct". After an
+// '@' stands an ONNX node: then only layers that came from it do without. The reference stays:
+// something must run.
+bool leftOut(std::string_view kernel, const Node& node, const TacticOptions& options) {
+  auto names = [&](std::string_view request) {
+    const size_t at = request.find('@');
+    const std::string_view name = request.substr(0, at);
+    if (kernel != name &&
+        !(kernel.starts_with(name) && kernel.substr(name.size()).starts_with('/')))
+      return false;
+    return at == std::string_view::npos || std::find(node.origins.begin(), node.origins.end(),
+                                                     request.substr(at + 1)) != node.origins.end();
+  };
   return kernel != kReference &&
-         std::any_of(options.withoutKernels.begin(), options.withoutKernels.end(),
-                     [&](const std::string& name) {
-                       return kernel == name || (kernel.starts_with(name) &&
-                                                 kernel.substr(name.size()).starts_with('/'));
-                     });
+         std::any_of(options.withoutKernels.begin(), options.withoutKernels.end(), names);
 }
 
-void addCandidates(Tactic& tactic, const Kernel& kernel, const TacticOptions& options) {
-  if (leftOut(kernel.name(), options)) {
+void addCandidates(Tactic& tactic, const Node& node, const Kernel& kernel,
+                   const TacticOptions& options) {
+  if (leftOut(kernel.name(), node, options)) {
     tactic.refusals.push_back({kernel.name(), "left out by request"});
     return;
   }
@@ -128,9 +135,9 @@ Tactic gatherCandidates(const Node& node, const TacticOptions& options) {
   Tactic tactic;
   tactic.problem = std::make_shared<const Problem>(problemOf(node, options.device));
   for (const Kernel* kernel : cpuKernels())
-    if (kernel->name() != kReference) addCandidates(tactic, *kernel, options);
+    if (kernel->name() != kReference) addCandidates(tactic, node, *kernel, options);
   limitWorkspace(tactic, options);
-  if (tactic.candidates.empty()) addCandidates(tactic, *findKernel(kReference), options);
+  if (tactic.candidates.empty()) addCandidates(tactic, node, *findKernel(kReference), options);
   ensure(!tactic.candidates.empty(), "a region that not even the reference takes");
   std::stable_sort(tactic.candidates.begin(), tactic.candidates.end(),
                    [](const Candidate& a, const Candidate& b) { return a.estimate < b.estimate; });
@@ -219,10 +226,10 @@ std::pair<Node*, Node*> splitAt(Graph& graph, Node* node, size_t head) {
   Node* second = addPart(head, whole.steps.size());
   for (size_t i = 0; i < node->outputs.size(); ++i) {
     Value* to = values[whole.outputs[i]];
-    bool wasOutput = graph.isOutput(node->outputs[i]);
     graph.replaceUses(node->outputs[i], to);
-    if (wasOutput) std::swap(node->outputs[i]->name, to->name);
+    std::swap(node->outputs[i]->name, to->name);
   }
+  std::swap(node->name, second->name);
   graph.erase(node);
   return {first, second};
 }
@@ -240,6 +247,7 @@ void splitUnsupported(Graph& graph, const TacticOptions& options) {
     for (; head > 1; --head) {
       std::vector<int> reads, gives;
       Node probe;
+      probe.origins = node->origins;
       Region part = cutSteps(*node->region, 0, head, reads, gives);
       std::vector<TensorType> types;
       for (const Value* input : node->inputs) types.push_back(input ? input->type : TensorType{});

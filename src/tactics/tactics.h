@@ -53,7 +53,8 @@ struct TacticOptions {
   int level = 3;                   // 0: cost model only … 5: every candidate timed
   double budgetSeconds = -1;       // for timing; negative: none
   TimingCache* cache = nullptr;
-  std::vector<std::string> withoutKernels;  // names, or folders of names, left out: to bisect
+  // Names, or folders of names, left out: to bisect; "name@node": of that ONNX node's layers.
+  std::vector<std::string> withoutKernels;
   size_t workspaceBytes = 0;  // the most scratch that a kernel may use at the points; 0: no limit
   Log log;
   std::function<void(size_t done, size_t all)> progress;

@@ -114,6 +114,78 @@ def test_kernels_left_out_are_not_used(model):
     assert np.allclose(full.run(x)["y"], bare.run(x)["y"], rtol=1e-4, atol=1e-5)
 
 
+def test_a_kernel_left_out_of_one_node(model):
+    def kernels(**options):
+        engine = carnot.build(model, timing_cache=False, optimization_level=0, **options)
+        return {node: layer.kernel for layer in engine.profile(runs=1)
+                for node in layer.onnx_nodes if layer.kernel != "cpu/copy/reformat"}
+
+    full = kernels()
+    bare = kernels(without_kernels=[f"{full['conv1a'].rpartition('/')[0]}@conv1a"])
+    assert bare["conv1a"] != full["conv1a"] and bare["conv2a"] == full["conv2a"]
+    assert kernels(without_kernels=[f"{full['conv1a']}@conv9a"]) == full
+
+
+def test_patches_are_told_and_limited(model):
+    def build(**options):
+        seen = []
+        engine = carnot.build(model, timing_cache=False, optimization_level=0,
+                              patches=seen.append, **options)
+        return engine, seen
+
+    engine, all_patches = build()
+    assert [patch.number for patch in all_patches] == [*range(1, len(all_patches) + 1)]
+    assert all(patch.pass_name and patch.label and patch.onnx_nodes for patch in all_patches)
+    x = {"x": batch(2)}
+    wanted = engine.run(x)["y"]
+    for limit in (0, len(all_patches) // 2, len(all_patches) - 1):
+        limited, some = build(patch_limit=limit)
+        assert some == all_patches[:limit]
+        assert np.allclose(limited.run(x)["y"], wanted, rtol=1e-4, atol=1e-5)
+    with pytest.raises(carnot.Error, match="patch_limit"):
+        build(patch_limit=-1)
+
+    def tired(patch):
+        raise KeyError(patch.number)
+
+    with pytest.raises(KeyError, match="1"):
+        carnot.build(model, patches=tired)
+
+
+@pytest.mark.parametrize("isa", ["portable", "native"])
+def test_watching_sees_what_each_layer_writes(model, isa):
+    engine = carnot.build(model, timing_cache=False, optimization_level=0, isa=isa)
+    context, x = engine.context(), {"x": batch(2)}
+    layers, arrays = [], {}
+
+    def watch(output):
+        layers.append(output)
+        arrays[output.tensor] = output.array()
+        assert arrays[output.tensor].shape == output.shape
+        assert arrays[output.tensor].nbytes == output.nbytes
+
+    result = context.watch(x, watch)
+    assert np.array_equal(result["y"], arrays["y"])
+    assert np.array_equal(result["y"], context.run(x)["y"])
+    by_name = {layer.name: layer for layer in context.profile(x, runs=1)}
+    for output in layers:
+        layer = by_name[output.layer]
+        assert (layer.operators, layer.kernel, layer.onnx_nodes) == (
+            output.operators, output.kernel, output.onnx_nodes)
+        assert set(output.inputs) <= {"x", *arrays} or output.onnx_nodes == ("head",)
+        if output.operators == "Reformat":  # the same values, differently laid out
+            assert np.array_equal(arrays[output.tensor], arrays[output.inputs[0]])
+    if isa == "native":
+        assert {output.layout for output in layers} > {"plain"}
+
+    def tired(output):
+        raise KeyError(output.tensor)
+
+    with pytest.raises(KeyError, match=layers[0].tensor):
+        context.watch(x, tired)
+    assert np.array_equal(context.run(x)["y"], result["y"]), "a run cut short leaves no trace"
+
+
 def test_passes_left_out_change_nothing_but_speed(model):
     x = {"x": batch(2)}
     wanted = carnot.build(model, timing_cache=False).run(x)["y"]

@@ -1,5 +1,6 @@
 #include <carnot/report.h>
 #include <carnot/runtime.h>
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -102,9 +103,13 @@ TEST(Api, RunsWhatItLoads) {
     seen.push_back(std::string(output.layer) + " " + std::string(output.tensor) + " " +
                    std::string(output.layout));
     EXPECT_EQ(output.shape.size(), output.dims.size());
+    EXPECT_EQ(output.kernel, "reference");
+    EXPECT_EQ(output.origins.size(), 1u);
+    seen.back() += fmt::format(" {} {}", output.operators, fmt::join(output.inputs, ","));
   });
   EXPECT_EQ(seen,
-            (std::vector<std::string>{"fc t plain", "flatten y plain", "double doubled plain"}));
+            (std::vector<std::string>{"fc t plain MatMul+Add+Relu x", "flatten y plain Reshape t",
+                                      "double doubled plain Add ids"}));
 }
 
 TEST(Api, DescribesItself) {

@@ -155,6 +155,23 @@ TEST(Passes, PatchLimitStopsTheRewriting) {
   }
 }
 
+TEST(Passes, PatchesOfAllPhasesAreNumbered) {
+  Graph graph = parseGraph(kThreeEqual);
+  PassOptions options;
+  options.patchesBefore = 7;
+  options.patchLimit = 8;
+  std::vector<std::string> seen;
+  options.onPatch = [&](const PatchReport& report) {
+    seen.push_back(fmt::format("{} {} {}", report.number, report.pass, report.node.name));
+  };
+  EXPECT_EQ(runPasses(graph, Phase::Simplify, options), 1);
+  EXPECT_EQ(seen, (std::vector<std::string>{"8 share-equal a"}));
+  // Those of required passes are told to nobody.
+  options.patchesBefore = 8;
+  EXPECT_EQ(runPasses(graph, Phase::Fuse, options), 0);
+  EXPECT_EQ(seen.size(), 1u);
+}
+
 TEST(Passes, RequiredPassesAreNeitherSkippedNorLimited) {
   Graph graph = parseGraph(kThreeEqual);
   PassOptions options;
