@@ -78,17 +78,19 @@ ScalarValue exp2Fraction(ScalarValue r) {
                     0x1.62e432p-1, 1});
 }
 
-}  // namespace
-
-// x = n ln2 + r, e^x = 2^n e^r.
-ScalarValue exp(ScalarValue x, const MathTarget& target) {
-  const ScalarValue bounded = atLeast(atMost(x, 88.8), -104);
+// e^x for x up to `most`: x = n ln2 + r, e^x = 2^n e^r.
+ScalarValue boundedExp(ScalarValue x, double most, const MathTarget& target) {
+  const ScalarValue bounded = atLeast(atMost(x, most), -104);
   const ScalarValue n = unary(ScalarOp::RoundEven, bounded * 0x1.715476p+0);
   const ScalarValue r = fma(n, -0x1.7f7d1cp-20, fma(n, -0x1.62e4p-1, bounded));
   const ScalarValue p =
       horner(r, {0x1.6a2348p-10, 0x1.123e22p-7, 0x1.555906p-5, 0x1.555494p-3, 0x1.fffffap-2, 1, 1});
   return scaled(p, n, target);
 }
+
+}  // namespace
+
+ScalarValue exp(ScalarValue x, const MathTarget& target) { return boundedExp(x, 88.8, target); }
 
 // x = 2^k (1 + f), 1 + f from the root of 1/2 to the root of 2.
 ScalarValue log(ScalarValue x) {
@@ -151,17 +153,10 @@ ScalarValue tanh(ScalarValue x, const MathTarget& target) {
   return withSign(select(isLess(a, 0.65), near, far), x);
 }
 
-// From e^-|x|, which does not overflow. What the sum 1 + e and the quotient lost is put back.
+// e^x / (1 + e^x), where e^x does not overflow; beyond, the quotient is 1.
 ScalarValue sigmoid(ScalarValue x, const MathTarget& target) {
-  const ScalarValue e = exp(unary(ScalarOp::Neg, unary(ScalarOp::Abs, x)), target);
-  const ScalarValue above = select(isLess(x, 0), e, x.builder->like(x, 1));
-  const ScalarValue sum = e + 1.0;
-  const ScalarValue lost = e - (sum - 1.0);
-  const ScalarValue inverse = unary(ScalarOp::Reciprocal, sum);
-  const ScalarValue quotient = above * inverse;
-  const ScalarValue negative = unary(ScalarOp::Neg, quotient);
-  const ScalarValue rest = fma(negative, lost, fma(negative, sum, above));
-  return fma(rest, inverse, quotient);
+  const ScalarValue e = boundedExp(x, 88, target);
+  return e / (e + 1.0);
 }
 
 }  // namespace lowered
