@@ -4,6 +4,8 @@ namespace carnot::test {
 
 std::span<const KernelCase> convCases() {
   static const std::vector<std::string> direct{"cpu/conv/direct", "cpu/conv/portable"};
+  static const std::vector<std::string> winograd{"cpu/conv/winograd", "cpu/conv/direct",
+                                                 "cpu/conv/portable"};
   static const std::vector<std::string> portable{"cpu/conv/portable"};
   static const std::string unpadded =
       "Conv{strides=[1,1], pads=[0,0,0,0], dilations=[1,1], group=1}";
@@ -33,11 +35,11 @@ std::span<const KernelCase> convCases() {
       {.name = "conv_3x3",
        .region = region(same),
        .inputs = {"float32[2, 32, 8, 15]", "const float32[48, 32, 3, 3]"},
-       .supportedBy = direct},
+       .supportedBy = winograd},
       {.name = "conv_3x3_dynamic",
        .region = region(same),
        .inputs = {"float32[batch=3, 20, height=5, width=17]", "const float32[35, 20, 3, 3]"},
-       .supportedBy = direct},
+       .supportedBy = winograd},
       {.name = "conv_3x3_stride_2_uneven_pads",
        .region = region("Conv{strides=[2,2], pads=[0,1,2,1], dilations=[1,1], group=1}"),
        .inputs = {"float32[1, 16, 11, 12]", "const float32[32, 16, 3, 3]"},
@@ -45,7 +47,7 @@ std::span<const KernelCase> convCases() {
       {.name = "conv_3x3_unpadded",
        .region = region(unpadded),
        .inputs = {"float32[1, 16, 7, 9]", "const float32[16, 16, 3, 3]"},
-       .supportedBy = direct},
+       .supportedBy = winograd},
       {.name = "conv_dilated",
        .region = region("Conv{strides=[1,2], pads=[2,4,2,4], dilations=[2,3], group=1}"),
        .inputs = {"float32[1, 17, 10, 13]", "const float32[33, 17, 3, 3]"},
@@ -73,21 +75,28 @@ std::span<const KernelCase> convCases() {
       {.name = "conv_empty_batch",
        .region = region(same),
        .inputs = {"float32[batch=0, 16, 4, 4]", "const float32[16, 16, 3, 3]"},
-       .supportedBy = direct},
+       .supportedBy = winograd},
       // The input and the weights outgrow the second cache: bands, chunks of channels, partial
       // sums.
       {.name = "conv_many_channels",
        .region = region(same),
        .inputs = {"float32[2, 1040, 3, 4]", "const float32[70, 1040, 3, 3]"},
-       .supportedBy = direct},
+       .supportedBy = winograd},
       {.name = "conv_wide_image",
        .region = region(same),
        .inputs = {"float32[1, 40, 90, 80]", "const float32[6, 40, 3, 3]"},
        .supportedBy = direct},
+      // Several groups of tiles for each thread, tiles across all borders.
+      {.name = "conv_many_tiles_bias_residual",
+       .region = "(a,b,s,r) c=Conv{strides=[1,1], pads=[1,2,0,1], dilations=[1,1], group=1}(a,b,s) "
+                 "d=Add(c,r) e=Relu(d) -> e",
+       .inputs = {"float32[batch=3, 64, 39, 46]", "const float32[70, 64, 3, 3]",
+                  "const float32[70]", "float32[batch=3, 70, 38, 47]"},
+       .supportedBy = winograd},
       {.name = "conv_bias_relu",
        .region = "(a,b,s) c=" + same + "(a,b,s) d=Relu(c) -> d",
        .inputs = {"float32[2, 16, 5, 6]", "const float32[40, 16, 3, 3]", "const float32[40]"},
-       .supportedBy = direct},
+       .supportedBy = winograd},
       {.name = "conv_bias_residual_relu",
        .region = "(a,b,s,r) c=" + unpadded + "(a,b,s) d=Add(c,r) e=Relu(d) -> e",
        .inputs = {"float32[batch=2, 16, 5, 6]", "const float32[40, 16, 1, 1]", "const float32[40]",
@@ -101,7 +110,7 @@ std::span<const KernelCase> convCases() {
        .region = "(a,b,p,q,s) c=" + same + "(a,b) d=Mul(c,p) e=Mul(d,q) f=Add(e,s) -> e, f",
        .inputs = {"float32[batch=2, 16, 5, 6]", "const float32[20, 16, 3, 3]",
                   "const float32[20, 1, 1]", "float32[batch=2, 20, 1, 1]", "float32[1, 20, 5, 6]"},
-       .supportedBy = direct},
+       .supportedBy = winograd},
       {.name = "conv_bias_hard_swish",
        .region = "(a,b,s) c=" + unpadded + "(a,b,s) d=HardSwish(c) -> d",
        .inputs = {"float32[1, 16, 5, 6]", "const float32[16, 16, 1, 1]", "const float32[16]"},
@@ -110,7 +119,7 @@ std::span<const KernelCase> convCases() {
        .region = "(a,b,s,r) c=" + same + "(a,b,s) d=Add(c,r) e=Relu(d) -> e",
        .inputs = {"float32[1, 1040, 3, 4]", "const float32[70, 1040, 3, 3]", "const float32[70]",
                   "float32[1, 70, 3, 4]"},
-       .supportedBy = direct},
+       .supportedBy = winograd},
       {.name = "conv_weights_at_run_time",
        .region = "(a,b,s) c=" + same + "(a,b,s) d=Relu(c) -> d",
        .inputs = {"float32[batch=2, 6, 9, 8]", "float32[7, 6, 3, 3]", "float32[7]"},
