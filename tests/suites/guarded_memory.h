@@ -4,12 +4,14 @@
 
 namespace carnot::test {
 
-// Bytes that end at a page which may not be touched, so that an access beyond them ends the test.
+// Bytes between two pages that may not be touched, so that an access beyond them ends the test.
 class GuardedMemory {
  public:
-  // The start is a multiple of `alignment`; what that leaves between the end and the page is
-  // checked by intact().
-  GuardedMemory(size_t bytes, size_t alignment);
+  enum class Touching { Last, First };  // which end of the bytes lies at its page
+
+  // The start is a multiple of `alignment`. What remains between the bytes and the pages is checked
+  // by intact(): all before Touching::Last, all behind Touching::First.
+  GuardedMemory(size_t bytes, size_t alignment, Touching touching = Touching::Last);
   ~GuardedMemory();
   GuardedMemory(const GuardedMemory&) = delete;
   GuardedMemory& operator=(const GuardedMemory&) = delete;
@@ -17,10 +19,11 @@ class GuardedMemory {
   void* data() const { return data_; }
   size_t bytes() const { return bytes_; }
   void fill(unsigned char byte);
+  void forbidWrites();  // from here on
   bool intact() const;  // nothing was written around the bytes
 
  private:
-  std::byte *mapping_ = nullptr, *data_ = nullptr;
+  std::byte *mapping_ = nullptr, *room_ = nullptr, *roomEnd_ = nullptr, *data_ = nullptr;
   size_t bytes_, mapped_;
 };
 

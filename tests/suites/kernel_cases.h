@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <ostream>
 #include <span>
 #include <string>
@@ -35,5 +36,8 @@ struct KernelCase {
 #define CARNOT_CASES(name) std::span<const KernelCase> name();
 #include "kernel_cases.inc"
 #undef CARNOT_CASES
+
+// Sizes, strides, pads and epilogues by chance: the same for the same seed.
+std::vector<KernelCase> randomCases(uint32_t seed, int ofEachKind);
 
 }  // namespace carnot::test

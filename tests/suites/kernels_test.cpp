@@ -7,199 +7,19 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <map>
 #include <random>
-#include <sstream>
 
 #include "base/threads.h"
 #include "devices/device.h"
 #include "guarded_memory.h"
 #include "kernel_cases.h"
+#include "kernel_instance.h"
 #include "tactics/tactics.h"
 
 namespace carnot::test {
 namespace {
 
-// ---- Cases as problems with data.
-
-struct CaseTensor {
-  TensorDesc desc;
-  Tensor data;  // logical, row-major
-};
-
-struct Instance {
-  Region region;
-  std::vector<CaseTensor> inputs;
-  std::vector<TensorType> outputs;  // of the problem, perhaps symbolic
-  std::vector<Tensor> expected;
-  std::map<std::string, int64_t> symbols;
-
-  Problem problem(const DeviceTraits& device) const {
-    Problem problem{.region = region, .inputs = {}, .outputs = {}, .device = device};
-    for (const CaseTensor& input : inputs) problem.inputs.push_back(input.desc);
-    for (const TensorType& type : outputs)
-      problem.outputs.push_back({.dtype = type.dtype, .shape = type.shape});
-    return problem;
-  }
-};
-
-void fillRandom(const Tensor& tensor, double low, double high, uint32_t seed) {
-  std::mt19937 generator(seed);
-  TensorView view = tensor.view();
-  for (int64_t i = 0; i < view.count(); ++i) {
-    if (isFloat(view.dtype))
-      view.storeDouble(i, std::uniform_real_distribution<double>(low, high)(generator));
-    else if (isComplex(view.dtype))
-      view.storeComplex(i, {std::uniform_real_distribution<double>(low, high)(generator),
-                            std::uniform_real_distribution<double>(low, high)(generator)});
-    else
-      view.storeInt(i, std::uniform_int_distribution<int64_t>(std::llround(low),
-                                                              std::llround(high))(generator));
-  }
-}
-
-CaseTensor parseInput(std::string text, uint32_t seed, std::map<std::string, int64_t>& symbols) {
-  CaseTensor out;
-  if (text == "absent") {
-    out.desc.present = false;
-    return out;
-  }
-  bool constant = text.starts_with("const ");
-  if (constant) text.erase(0, 6);
-  size_t open = text.find('['), close = text.find(']');
-  if (open == std::string::npos || close == std::string::npos ||
-      !parseDType(text.substr(0, open), out.desc.dtype))
-    throw std::invalid_argument("a case's input reads '" + text + "'");
-  std::vector<int64_t> dims;
-  std::stringstream list(text.substr(open + 1, close - open - 1));
-  for (std::string item; std::getline(list, item, ',');) {
-    item.erase(0, item.find_first_not_of(' '));
-    size_t equals = item.find('=');
-    dims.push_back(std::stoll(equals == std::string::npos ? item : item.substr(equals + 1)));
-    if (equals == std::string::npos) {
-      out.desc.shape.push(dims.back());
-    } else {
-      symbols[item.substr(0, equals)] = dims.back();
-      out.desc.shape.push(Dim::symbol(item.substr(0, equals)));
-    }
-  }
-  out.data = Tensor(out.desc.dtype, dims);
-  std::stringstream rest(text.substr(close + 1));
-  std::string word;
-  rest >> word;
-  if (word == "=") {
-    for (int64_t i = 0; i < out.data.count(); ++i) {
-      double value = 0;
-      rest >> value;
-      out.data.view().storeDouble(i, value);
-    }
-  } else {
-    bool real = isFloat(out.desc.dtype) || isComplex(out.desc.dtype);
-    double low = real ? -1 : 0, high = real || out.desc.dtype == DType::Bool ? 1 : 9;
-    if (word == "in") rest >> low >> word >> high;
-    fillRandom(out.data, low, high, seed);
-  }
-  if (!rest && !rest.eof()) throw std::invalid_argument("a case's input reads '" + text + "'");
-  return out;
-}
-
-Instance makeInstance(const KernelCase& kernelCase) {
-  Instance instance;
-  instance.region = Region::parse(kernelCase.region);
-  uint32_t seed = 1;
-  for (const std::string& text : kernelCase.inputs)
-    instance.inputs.push_back(parseInput(text, seed++, instance.symbols));
-  std::vector<TensorType> types;
-  std::vector<const Tensor*> constants;
-  std::vector<TensorView> views;
-  for (CaseTensor& input : instance.inputs) {
-    types.push_back({input.desc.dtype, input.desc.shape});
-    views.push_back(input.desc.present ? input.data.view() : TensorView{});
-  }
-  for (size_t i = 0; i < kernelCase.inputs.size(); ++i) {
-    CaseTensor& input = instance.inputs[i];
-    if (kernelCase.inputs[i].starts_with("const ")) input.desc.constant = &input.data;
-    constants.push_back(input.desc.constant);
-  }
-  types = inferRegion(instance.region, types, constants);
-  std::vector<TensorView> outputs;
-  for (int output : instance.region.outputs) {
-    const TensorType& type = types[static_cast<size_t>(output)];
-    instance.outputs.push_back(type);
-    auto lookup = [&](const std::string& name) { return instance.symbols.at(name); };
-    instance.expected.emplace_back(type.dtype, type.shape.evaluate(lookup));
-  }
-  for (const Tensor& tensor : instance.expected) outputs.push_back(tensor.view());
-  std::map<std::string, Dim> symbols;
-  for (const auto& [symbol, value] : instance.symbols) symbols.emplace(symbol, value);
-  referenceRegion(instance.region.substitute(symbols), {views, outputs, {}});
-  return instance;
-}
-
-// ---- Layouts.
-
-// Index in memory of each logical element, in row-major order of the logical dims.
-std::vector<int64_t> elementPlaces(Layout layout, const std::vector<int64_t>& dims) {
-  int64_t count = elementCount(dims);
-  std::vector<int64_t> places(static_cast<size_t>(count));
-  std::vector<int64_t> physical = physicalDims(layout, dims);
-  std::vector<int64_t> index(dims.size(), 0);
-  for (int64_t i = 0; i < count; ++i) {
-    std::vector<int64_t> at = index;
-    if (layout.kind == Layout::Kind::ChannelsLast) {
-      at.erase(at.begin() + 1);
-      at.push_back(index[1]);
-    } else if (layout.kind == Layout::Kind::ChannelBlocked) {
-      at[1] = index[1] / layout.block;
-      at.push_back(index[1] % layout.block);
-    }
-    int64_t place = 0;
-    for (size_t axis = 0; axis < at.size(); ++axis) place = place * physical[axis] + at[axis];
-    places[static_cast<size_t>(i)] = place;
-    for (size_t axis = dims.size(); axis-- > 0;) {
-      if (++index[axis] < dims[axis]) break;
-      index[axis] = 0;
-    }
-  }
-  return places;
-}
-
-// An application may pass plain tensors at any address that suits the type; all others are aligned.
-std::unique_ptr<GuardedMemory> guardedTensor(DType dtype, const std::vector<int64_t>& dims,
-                                             Layout layout, bool constant) {
-  size_t bytes = dtypeBytes(dtype, physicalCount(layout, dims));
-  size_t element = std::max<size_t>(1, static_cast<size_t>(dtypeBits(dtype)) / 8);
-  return std::make_unique<GuardedMemory>(bytes, layout.isPlain() && !constant ? element : 64);
-}
-
-void toLayout(const Tensor& tensor, Layout layout, GuardedMemory& out) {
-  if (layout.isPlain()) {
-    if (tensor.bytes()) std::memcpy(out.data(), tensor.data(), tensor.bytes());
-    return;
-  }
-  out.fill(0xFF);  // NaN, in the lanes that no kernel may use
-  size_t element = static_cast<size_t>(dtypeBits(tensor.dtype())) / 8;
-  auto places = elementPlaces(layout, tensor.dims());
-  for (size_t i = 0; i < places.size(); ++i)
-    std::memcpy(static_cast<char*>(out.data()) + static_cast<size_t>(places[i]) * element,
-                static_cast<const char*>(tensor.data()) + i * element, element);
-}
-
-Tensor fromLayout(DType dtype, const std::vector<int64_t>& dims, Layout layout,
-                  const GuardedMemory& memory) {
-  Tensor tensor(dtype, dims);
-  if (layout.isPlain()) {
-    if (tensor.bytes()) std::memcpy(tensor.as<char>(), memory.data(), tensor.bytes());
-    return tensor;
-  }
-  size_t element = static_cast<size_t>(dtypeBits(dtype)) / 8;
-  auto places = elementPlaces(layout, dims);
-  for (size_t i = 0; i < places.size(); ++i)
-    std::memcpy(tensor.as<char>() + i * element,
-                static_cast<const char*>(memory.data()) + static_cast<size_t>(places[i]) * element,
-                element);
-  return tensor;
-}
+using Touching = GuardedMemory::Touching;
 
 // ---- Comparison.
 
@@ -249,18 +69,70 @@ double toleranceOf(DType dtype, double base) {
   return ::testing::AssertionSuccess();
 }
 
-// ---- One kernel, one configuration.
+// ---- Buffers that nothing may be read or written around.
 
-struct Loaded {
-  Prepared prepared;
-  std::unique_ptr<BoundKernel> bound;
+// The weights as the engine's loader gives them: aligned to 64 bytes, never to be written.
+struct GuardedWeights {
+  explicit GuardedWeights(const std::vector<Tensor>& weights) {
+    for (const Tensor& weight : weights) {
+      memory.push_back(std::make_unique<GuardedMemory>(weight.bytes(), 64));
+      if (weight.bytes()) std::memcpy(memory.back()->data(), weight.data(), weight.bytes());
+      memory.back()->forbidWrites();
+      views.push_back({memory.back()->data(), weight.dtype(), weight.dims()});
+    }
+  }
+  std::vector<std::unique_ptr<GuardedMemory>> memory;
+  std::vector<TensorView> views;
 };
 
-BindArguments bindArguments(const Prepared& prepared, const DeviceTraits& device) {
-  BindArguments arguments{.parameters = prepared.parameters, .weights = {}, .device = device};
-  for (const Tensor& weight : prepared.weights) arguments.weights.push_back(weight.view());
-  return arguments;
+BindArguments bindArguments(const Prepared& prepared, const GuardedWeights& weights,
+                            const DeviceTraits& device) {
+  return {.parameters = prepared.parameters, .weights = weights.views, .device = device};
 }
+
+// The outputs of one run. Every buffer has a page behind or before it that may not be touched.
+std::vector<Tensor> runGuarded(const Executable& executable, const Instance& instance,
+                               std::span<const int> runtimeInputs,
+                               const Configuration& configuration, const DeviceTraits& host,
+                               Touching touching) {
+  std::vector<std::unique_ptr<GuardedMemory>> inputs, outputs;
+  std::vector<const void*> inputPointers;
+  for (int input : runtimeInputs) {
+    const Tensor& tensor = instance.inputs[static_cast<size_t>(input)].data;
+    Layout layout = configuration.inputs[static_cast<size_t>(input)];
+    inputs.push_back(guardedTensor(tensor.dtype(), tensor.dims(), layout, touching));
+    toLayout(tensor, layout, *inputs.back());
+    inputs.back()->forbidWrites();
+    inputPointers.push_back(inputs.back()->data());
+  }
+  std::vector<void*> outputPointers;
+  for (size_t i = 0; i < instance.expected.size(); ++i) {
+    const Tensor& expected = instance.expected[i];
+    outputs.push_back(
+        guardedTensor(expected.dtype(), expected.dims(), configuration.outputs[i], touching));
+    outputs.back()->fill(0xFF);
+    outputPointers.push_back(outputs.back()->data());
+  }
+  GuardedMemory workspace(executable.workspaceBytes(), 64, touching);
+  workspace.fill(0xFF);
+  auto pool = ThreadPool::shared(host.threads);
+  auto stream = openCpu(host)->createStream();
+  executable.run({.inputs = inputPointers.data(),
+                  .outputs = outputPointers.data(),
+                  .workspace = workspace.data(),
+                  .stream = stream.get(),
+                  .pool = pool.get()});
+  std::vector<Tensor> results;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    EXPECT_TRUE(outputs[i]->intact()) << "writes outside output " << i;
+    results.push_back(fromLayout(instance.expected[i].dtype(), instance.expected[i].dims(),
+                                 configuration.outputs[i], *outputs[i]));
+  }
+  EXPECT_TRUE(workspace.intact()) << "writes outside the workspace";
+  return results;
+}
+
+// ---- One kernel, one configuration.
 
 void runConfiguration(const Kernel& kernel, const Instance& instance, const Problem& problem,
                       const Configuration& configuration, const DeviceTraits& host,
@@ -268,7 +140,8 @@ void runConfiguration(const Kernel& kernel, const Instance& instance, const Prob
   ASSERT_EQ(configuration.inputs.size(), problem.inputs.size());
   ASSERT_EQ(configuration.outputs.size(), problem.outputs.size());
   Prepared prepared = kernel.prepare(problem, configuration);
-  auto bound = kernel.bind(bindArguments(prepared, host));
+  GuardedWeights weights(prepared.weights);
+  auto bound = kernel.bind(bindArguments(prepared, weights, host));
   ConcreteShapes shapes, allShapes;
   shapes.symbols = allShapes.symbols = instance.symbols;
   for (const CaseTensor& input : instance.inputs)
@@ -281,44 +154,10 @@ void runConfiguration(const Kernel& kernel, const Instance& instance, const Prob
   auto executable = bound->specialize(shapes);
   EXPECT_LE(executable->workspaceBytes(), workspaceBound(problem, allShapes));
 
-  std::vector<std::unique_ptr<GuardedMemory>> inputs, outputs;
-  std::vector<const void*> inputPointers;
-  for (int input : prepared.runtimeInputs) {
-    const CaseTensor& tensor = instance.inputs[static_cast<size_t>(input)];
-    Layout layout = configuration.inputs[static_cast<size_t>(input)];
-    inputs.push_back(
-        guardedTensor(tensor.data.dtype(), tensor.data.dims(), layout, tensor.desc.constant));
-    toLayout(tensor.data, layout, *inputs.back());
-    inputPointers.push_back(inputs.back()->data());
-  }
-  GuardedMemory workspace(executable->workspaceBytes(), 64);
-  auto pool = ThreadPool::shared(host.threads);
-  auto stream = openCpu(host)->createStream();
-  std::vector<std::vector<Tensor>> results(2);
-  for (std::vector<Tensor>& result : results) {
-    outputs.clear();
-    std::vector<void*> outputPointers;
-    for (size_t i = 0; i < instance.expected.size(); ++i) {
-      const Tensor& expected = instance.expected[i];
-      outputs.push_back(
-          guardedTensor(expected.dtype(), expected.dims(), configuration.outputs[i], false));
-      outputs.back()->fill(0xFF);
-      outputPointers.push_back(outputs.back()->data());
-    }
-    workspace.fill(0xFF);
-    executable->run({.inputs = inputPointers.data(),
-                     .outputs = outputPointers.data(),
-                     .workspace = workspace.data(),
-                     .stream = stream.get(),
-                     .pool = pool.get()});
-    for (size_t i = 0; i < outputs.size(); ++i) {
-      EXPECT_TRUE(outputs[i]->intact()) << "writes outside output " << i;
-      result.push_back(fromLayout(instance.expected[i].dtype(), instance.expected[i].dims(),
-                                  configuration.outputs[i], *outputs[i]));
-    }
-    EXPECT_TRUE(workspace.intact()) << "writes outside the workspace";
-    for (const auto& input : inputs) EXPECT_TRUE(input->intact()) << "writes around an input";
-  }
+  std::vector<std::vector<Tensor>> results;
+  for (Touching touching : {Touching::Last, Touching::First})
+    results.push_back(
+        runGuarded(*executable, instance, prepared.runtimeInputs, configuration, host, touching));
   for (size_t i = 0; i < instance.expected.size(); ++i) {
     EXPECT_TRUE(closeTo(results[0][i], instance.expected[i], tolerance)) << "output " << i;
     EXPECT_TRUE(results[0][i].sameBytes(results[1][i]))
@@ -330,6 +169,7 @@ void runConfiguration(const Kernel& kernel, const Instance& instance, const Prob
 void bindDamaged(const Kernel& kernel, const Problem& problem, const Configuration& configuration,
                  const DeviceTraits& host) {
   Prepared prepared = kernel.prepare(problem, configuration);
+  GuardedWeights weights(prepared.weights);
   auto survives = [&](const BindArguments& arguments, bool mustThrow) {
     try {
       kernel.bind(arguments);
@@ -341,7 +181,7 @@ void bindDamaged(const Kernel& kernel, const Problem& problem, const Configurati
   size_t size = prepared.parameters.size();
   for (size_t length : {size_t{0}, size / 3, size - std::min<size_t>(size, 1)}) {
     if (length >= size) continue;
-    BindArguments arguments = bindArguments(prepared, host);
+    BindArguments arguments = bindArguments(prepared, weights, host);
     arguments.parameters = arguments.parameters.first(length);
     survives(arguments, true);
   }
@@ -349,12 +189,12 @@ void bindDamaged(const Kernel& kernel, const Problem& problem, const Configurati
   for (int i = 0; i < 24 && size > 0; ++i) {
     std::vector<std::byte> damaged = prepared.parameters;
     damaged[generator() % size] = static_cast<std::byte>(generator());
-    BindArguments arguments = bindArguments(prepared, host);
+    BindArguments arguments = bindArguments(prepared, weights, host);
     arguments.parameters = damaged;
     survives(arguments, false);
   }
   if (prepared.weights.empty()) return;
-  BindArguments fewer = bindArguments(prepared, host);
+  BindArguments fewer = bindArguments(prepared, weights, host);
   fewer.weights.pop_back();
   survives(fewer, true);
 }
@@ -424,8 +264,11 @@ std::vector<KernelCase> allCases() {
   return all;
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, Kernels, ::testing::ValuesIn(allCases()),
-                         [](const auto& info) { return info.param.name; });
+std::string nameOf(const ::testing::TestParamInfo<KernelCase>& info) { return info.param.name; }
+
+INSTANTIATE_TEST_SUITE_P(Cases, Kernels, ::testing::ValuesIn(allCases()), nameOf);
+INSTANTIATE_TEST_SUITE_P(LongRandom, Kernels, ::testing::ValuesIn(randomCases(20240601, 40)),
+                         nameOf);
 
 TEST(KernelList, NamesAreUniqueAndFound) {
   for (const Kernel* kernel : cpuKernels()) EXPECT_EQ(findKernel(kernel->name()), kernel);
