@@ -81,12 +81,22 @@ class Executable {
   virtual void run(const RunArguments& arguments) const = 0;
 };
 
+// How elements lie in a tensor that a step is given.
+struct TensorFormat {
+  DType dtype = DType::F32;
+  Layout layout;
+  friend bool operator==(const TensorFormat&, const TensorFormat&) = default;
+};
+
 // Logical dims of inputs and of every output. Inputs are the kernel's runtime inputs for
 // specialize, and all of the problem's (absent ones empty) for estimate.
 struct ConcreteShapes {
   std::vector<std::vector<int64_t>> inputs, outputs;
   // Values of the symbols that attributes within the region may name.
   std::map<std::string, int64_t> symbols = {};
+  // Of the same tensors, null for one left out: a file's claim, for specialize to compare with what
+  // the kernel was prepared for. Both empty: nothing to compare.
+  std::vector<std::optional<TensorFormat>> inputFormats = {}, outputFormats = {};
 };
 
 // A kernel with its code and weights. Immutable after bind; specialize may be called from several

@@ -247,11 +247,42 @@ size_t positionOf(std::span<const int> runtimeInputs, int input) {
 
 std::vector<Layout> plainLayouts(size_t count) { return std::vector<Layout>(count); }
 
-std::vector<TensorType> concreteTypes(const Problem& problem, std::span<const int> runtimeInputs,
+namespace {
+
+// An engine's tensors may be others than those that its kernels were prepared for.
+void checkFormats(const StoredProblem& stored, std::span<const int> runtimeInputs,
+                  const ConcreteShapes& shapes) {
+  if (shapes.inputFormats.empty() && shapes.outputFormats.empty()) return;
+  auto check = [](const char* what, size_t index, const std::optional<TensorFormat>& has,
+                  const TensorFormat& needs) {
+    if (has == needs) return;
+    auto text = [](const TensorFormat& format) {
+      return fmt::format("{} in layout {}", dtypeName(format.dtype), layoutName(format.layout));
+    };
+    throwBadParameters(fmt::format("{} {} is {}, not {}", what, index,
+                                   has ? text(*has) : std::string("left out"), text(needs)));
+  };
+  const Problem& problem = stored.problem;
+  for (size_t i = 0; i < runtimeInputs.size(); ++i) {
+    auto input = static_cast<size_t>(runtimeInputs[i]);
+    check("input", i, shapes.inputFormats.at(i),
+          {problem.inputs[input].dtype, stored.configuration.inputs[input]});
+  }
+  for (size_t i = 0; i < problem.outputs.size(); ++i)
+    check("output", i, shapes.outputFormats.at(i),
+          {problem.outputs[i].dtype, stored.configuration.outputs[i]});
+}
+
+}  // namespace
+
+std::vector<TensorType> concreteTypes(const StoredProblem& stored,
+                                      std::span<const int> runtimeInputs,
                                       const ConcreteShapes& shapes) {
+  const Problem& problem = stored.problem;
   if (shapes.inputs.size() != runtimeInputs.size() ||
       shapes.outputs.size() != problem.outputs.size())
     throwBadParameters("a step has another number of inputs or outputs than its kernel");
+  checkFormats(stored, runtimeInputs, shapes);
   Problem concrete = problem.substitute(shapes.symbols);
   for (size_t i = 0; i < runtimeInputs.size(); ++i) {
     Shape& shape = concrete.inputs[static_cast<size_t>(runtimeInputs[i])].shape;
@@ -269,7 +300,9 @@ std::vector<TensorType> concreteTypes(const Problem& problem, std::span<const in
     const TensorType& type = types[static_cast<size_t>(problem.region.outputs[i])];
     if (type.dtype != problem.outputs[i].dtype)
       throwBadParameters("an output's element type is not what its operator gives");
-    if (type.shape.isStatic() && type.shape.concrete() != shapes.outputs[i])
+    if (!type.shape.isStatic())
+      throwBadParameters("an output's dims do not follow from the inputs'");
+    if (type.shape.concrete() != shapes.outputs[i])
       throwBadParameters("an output's dims are not what its operator gives");
   }
   return types;

@@ -41,9 +41,10 @@ size_t positionOf(std::span<const int> runtimeInputs, int input);
 std::vector<Layout> plainLayouts(size_t count);
 
 // Types of every local tensor at concrete dims: of the runtime inputs as given, of packed constants
-// from the problem. Throws Error (InvalidModel) when they break the problem's dims or the outputs
-// are not what the operators infer.
-std::vector<TensorType> concreteTypes(const Problem& problem, std::span<const int> runtimeInputs,
+// from the problem. Throws Error (InvalidModel) when they break the problem's dims, their formats
+// are others than the configuration's or the outputs are not what the operators infer.
+std::vector<TensorType> concreteTypes(const StoredProblem& stored,
+                                      std::span<const int> runtimeInputs,
                                       const ConcreteShapes& shapes);
 
 // An integer parameter of the configuration. Throws Error (InvalidModel) when it is missing or

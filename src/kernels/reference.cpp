@@ -36,7 +36,7 @@ class BoundReference : public BoundKernel {
       : stored_(std::move(stored)), inputs_(presentInputs(stored_.problem)) {}
 
   std::unique_ptr<Executable> specialize(const ConcreteShapes& shapes) const override {
-    concreteTypes(stored_.problem, inputs_, shapes);
+    concreteTypes(stored_, inputs_, shapes);
     return std::make_unique<ReferenceExecutable>(stored_.problem, shapes);
   }
 

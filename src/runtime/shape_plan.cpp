@@ -207,6 +207,18 @@ class Planner {
       }
       return all;
     };
+    auto formatsOf = [&](const std::vector<int32_t>& tensors) {
+      std::vector<std::optional<TensorFormat>> all;
+      for (int32_t index : tensors) {
+        if (index < 0) {
+          all.emplace_back();
+          continue;
+        }
+        const EngineTensor& tensor = engine_.tensors[index];
+        all.emplace_back(TensorFormat{tensor.dtype, tensor.layout});
+      }
+      return all;
+    };
     // At first kernels generate code, which is worth the pool; later shapes mostly find it made.
     auto count = static_cast<int64_t>(engine_.steps.size());
     int64_t grain = state_.specialized.exchange(true) ? std::max<int64_t>(count, 1) : 4;
@@ -215,7 +227,8 @@ class Planner {
         const EngineStep& step = engine_.steps[i];
         try {
           plan_.executables[i] = state_.kernels[i][plan_.variants[i]]->specialize(
-              {shapesOf(step.inputs), shapesOf(step.outputs), symbols});
+              {shapesOf(step.inputs), shapesOf(step.outputs), symbols, formatsOf(step.inputs),
+               formatsOf(step.outputs)});
         } catch (Error& error) {
           error.within("step " + step.name);
           throw;

@@ -134,6 +134,24 @@ std::vector<Tensor> runGuarded(const Executable& executable, const Instance& ins
 
 // ---- One kernel, one configuration.
 
+// The shapes and formats of the tensors that a step would pass.
+ConcreteShapes stepShapes(const Instance& instance, std::span<const int> runtimeInputs,
+                          const Configuration& configuration) {
+  ConcreteShapes shapes{.inputs = {}, .outputs = {}, .symbols = instance.symbols};
+  for (int index : runtimeInputs) {
+    auto input = static_cast<size_t>(index);
+    const Tensor& data = instance.inputs[input].data;
+    shapes.inputs.push_back(data.dims());
+    shapes.inputFormats.push_back({{data.dtype(), configuration.inputs[input]}});
+  }
+  for (size_t i = 0; i < instance.expected.size(); ++i) {
+    const Tensor& expected = instance.expected[i];
+    shapes.outputs.push_back(expected.dims());
+    shapes.outputFormats.push_back({{expected.dtype(), configuration.outputs[i]}});
+  }
+  return shapes;
+}
+
 void runConfiguration(const Kernel& kernel, const Instance& instance, const Problem& problem,
                       const Configuration& configuration, const DeviceTraits& host,
                       double tolerance) {
@@ -142,14 +160,10 @@ void runConfiguration(const Kernel& kernel, const Instance& instance, const Prob
   Prepared prepared = kernel.prepare(problem, configuration);
   GuardedWeights weights(prepared.weights);
   auto bound = kernel.bind(bindArguments(prepared, weights, host));
-  ConcreteShapes shapes, allShapes;
-  shapes.symbols = allShapes.symbols = instance.symbols;
+  ConcreteShapes shapes = stepShapes(instance, prepared.runtimeInputs, configuration);
+  ConcreteShapes allShapes{.inputs = {}, .outputs = shapes.outputs, .symbols = shapes.symbols};
   for (const CaseTensor& input : instance.inputs)
     allShapes.inputs.push_back(input.desc.present ? input.data.dims() : std::vector<int64_t>());
-  for (int input : prepared.runtimeInputs)
-    shapes.inputs.push_back(allShapes.inputs.at(static_cast<size_t>(input)));
-  for (const Tensor& output : instance.expected) shapes.outputs.push_back(output.dims());
-  allShapes.outputs = shapes.outputs;
   EXPECT_GT(kernel.estimate(problem, configuration, allShapes), 0);
   auto executable = bound->specialize(shapes);
   EXPECT_LE(executable->workspaceBytes(), workspaceBound(problem, allShapes));
@@ -165,15 +179,40 @@ void runConfiguration(const Kernel& kernel, const Instance& instance, const Prob
   }
 }
 
-// bind meets damaged parameters and weights with an Error or a kernel, never with a crash.
-void bindDamaged(const Kernel& kernel, const Problem& problem, const Configuration& configuration,
-                 const DeviceTraits& host) {
+// Tensors of another type or layout than the kernel was prepared for, or left out, are refused.
+void refuseOtherFormats(const BoundKernel& bound, const ConcreteShapes& shapes) {
+  const std::optional<TensorFormat> others[] = {
+      std::nullopt, {{DType::C128, {}}}, {{DType::F32, {Layout::Kind::ChannelBlocked, 64}}}};
+  auto refuse = [&](std::vector<std::optional<TensorFormat>> ConcreteShapes::*formats) {
+    for (size_t i = 0; i < (shapes.*formats).size(); ++i)
+      for (const auto& other : others) {
+        if ((shapes.*formats)[i] == other) continue;
+        ConcreteShapes changed = shapes;
+        (changed.*formats)[i] = other;
+        EXPECT_THROW(bound.specialize(changed), Error);
+      }
+  };
+  refuse(&ConcreteShapes::inputFormats);
+  refuse(&ConcreteShapes::outputFormats);
+}
+
+// Damaged parameters and weights meet an Error, or give a kernel that refuses the step's tensors or
+// stays within them; never a crash.
+void runDamaged(const Kernel& kernel, const Instance& instance, const Problem& problem,
+                const Configuration& configuration, const DeviceTraits& host) {
   Prepared prepared = kernel.prepare(problem, configuration);
   GuardedWeights weights(prepared.weights);
+  const ConcreteShapes shapes = stepShapes(instance, prepared.runtimeInputs, configuration);
+  refuseOtherFormats(*kernel.bind(bindArguments(prepared, weights, host)), shapes);
+  constexpr size_t kMostWorkspace = size_t{64} << 20;
   auto survives = [&](const BindArguments& arguments, bool mustThrow) {
     try {
-      kernel.bind(arguments);
+      auto bound = kernel.bind(arguments);
       EXPECT_FALSE(mustThrow) << "damaged parameters were accepted";
+      auto executable = bound->specialize(shapes);
+      if (executable->workspaceBytes() > kMostWorkspace) return;
+      runGuarded(*executable, instance, prepared.runtimeInputs, configuration, host,
+                 Touching::Last);
     } catch (const Error& error) {
       EXPECT_NE(error.code(), ErrorCode::Internal) << error.what();
     }
@@ -245,7 +284,7 @@ TEST_P(Kernels, AgreeWithTheReference) {
           SCOPED_TRACE(fmt::format("{} {{{}}}, {}, {} threads", kernel->name(),
                                    configuration.toString(), level, threads));
           runConfiguration(*kernel, instance, problem, configuration, host, kernelCase.tolerance);
-          if (threads == 1) bindDamaged(*kernel, problem, configuration, host);
+          if (threads == 1) runDamaged(*kernel, instance, problem, configuration, host);
           if (HasFatalFailure()) return;
         }
       }

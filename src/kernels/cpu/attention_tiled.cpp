@@ -123,7 +123,7 @@ class BoundAttention : public BoundKernel {
   }
 
   std::unique_ptr<Executable> specialize(const ConcreteShapes& shapes) const override {
-    concreteTypes(stored_.problem, presentInputs(stored_.problem), shapes);
+    concreteTypes(stored_, presentInputs(stored_.problem), shapes);
     return std::make_unique<AttentionExecutable>(*this, shapes);
   }
 

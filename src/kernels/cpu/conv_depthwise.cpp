@@ -87,7 +87,7 @@ class BoundDepthwise : public BoundKernel {
 
   std::unique_ptr<Executable> specialize(const ConcreteShapes& shapes) const override {
     return std::make_unique<DepthwiseExecutable>(
-        *this, conv_.shapesOf(concreteTypes(stored_.problem, inputs_, shapes)));
+        *this, conv_.shapesOf(concreteTypes(stored_, inputs_, shapes)));
   }
 
  private:

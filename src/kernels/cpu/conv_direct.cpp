@@ -152,7 +152,7 @@ class BoundConv : public BoundKernel {
 
   std::unique_ptr<Executable> specialize(const ConcreteShapes& shapes) const override {
     return std::make_unique<ConvExecutable>(
-        *this, conv_.shapesOf(concreteTypes(stored_.problem, inputs_, shapes)));
+        *this, conv_.shapesOf(concreteTypes(stored_, inputs_, shapes)));
   }
 
  private:

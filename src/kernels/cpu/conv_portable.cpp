@@ -205,9 +205,9 @@ class BoundPortable : public BoundKernel {
   }
 
   std::unique_ptr<Executable> specialize(const ConcreteShapes& shapes) const override {
-    return std::make_unique<PortableConv>(
-        conv_, inputs_, concreteTypes(stored_.problem, inputs_, shapes),
-        stored_.problem.outputs.size(), std::max(1, stored_.problem.device.threads));
+    return std::make_unique<PortableConv>(conv_, inputs_, concreteTypes(stored_, inputs_, shapes),
+                                          stored_.problem.outputs.size(),
+                                          std::max(1, stored_.problem.device.threads));
   }
 
  private:

@@ -181,7 +181,7 @@ class BoundTransposed : public BoundKernel {
 
   std::unique_ptr<Executable> specialize(const ConcreteShapes& shapes) const override {
     return std::make_unique<TransposedExecutable>(
-        *this, conv_.shapesOf(concreteTypes(stored_.problem, inputs_, shapes)));
+        *this, conv_.shapesOf(concreteTypes(stored_, inputs_, shapes)));
   }
 
  private:

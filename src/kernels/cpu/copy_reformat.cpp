@@ -116,7 +116,7 @@ class BoundReformat : public BoundKernel {
   explicit BoundReformat(StoredProblem stored) : stored_(std::move(stored)) {}
 
   std::unique_ptr<Executable> specialize(const ConcreteShapes& shapes) const override {
-    concreteTypes(stored_.problem, presentInputs(stored_.problem), shapes);
+    concreteTypes(stored_, presentInputs(stored_.problem), shapes);
     return std::make_unique<ReformatExecutable>(
         stored_.configuration.inputs[0], stored_.configuration.outputs[0],
         dtypeBits(stored_.problem.inputs[0].dtype) / 8, shapes.outputs[0]);

@@ -181,9 +181,8 @@ class BoundLoop final : public BoundKernel {
   }
 
   std::unique_ptr<Executable> specialize(const ConcreteShapes& shapes) const override {
-    const Problem& problem = data_.stored.problem;
     const Loop& loop = data_.analyzed.loop;
-    const auto types = concreteTypes(problem, data_.runtimeInputs, shapes);
+    const auto types = concreteTypes(data_.stored, data_.runtimeInputs, shapes);
     const Configuration& configuration = data_.stored.configuration;
     const int block = blockOf(configuration);
     std::vector<OperandDims> operands;

@@ -77,8 +77,7 @@ class BoundBatched : public BoundKernel {
   }
 
   std::unique_ptr<Executable> specialize(const ConcreteShapes& shapes) const override {
-    return std::make_unique<BatchedExecutable>(*this,
-                                               concreteTypes(stored_.problem, inputs_, shapes));
+    return std::make_unique<BatchedExecutable>(*this, concreteTypes(stored_, inputs_, shapes));
   }
 
  private:

@@ -173,7 +173,7 @@ class BoundMatMul : public BoundKernel {
   }
 
   std::unique_ptr<Executable> specialize(const ConcreteShapes& shapes) const override {
-    auto types = concreteTypes(stored_.problem, inputs_, shapes);
+    auto types = concreteTypes(stored_, inputs_, shapes);
     const Shape& a = types[static_cast<size_t>(analysis_.a)].shape;
     int64_t m = a.elementCount(0, a.rank() - 1).constant();
     return std::make_unique<MatMulExecutable>(*this, m);

@@ -112,8 +112,8 @@ class BoundPortable : public BoundKernel {
 
   std::unique_ptr<Executable> specialize(const ConcreteShapes& shapes) const override {
     return std::make_unique<PortableMatMul>(
-        product_, inputs_, concreteTypes(stored_.problem, inputs_, shapes),
-        stored_.problem.outputs.size(), std::max(1, stored_.problem.device.threads));
+        product_, inputs_, concreteTypes(stored_, inputs_, shapes), stored_.problem.outputs.size(),
+        std::max(1, stored_.problem.device.threads));
   }
 
  private:

@@ -189,7 +189,7 @@ class BoundPool : public BoundKernel {
   }
 
   std::unique_ptr<Executable> specialize(const ConcreteShapes& shapes) const override {
-    concreteTypes(stored_.problem, presentInputs(stored_.problem), shapes);
+    concreteTypes(stored_, presentInputs(stored_.problem), shapes);
     return std::make_unique<PoolExecutable>(stored_.problem, pool_, blocked_, blockedOut_, shapes);
   }
 
