@@ -156,7 +156,7 @@ class BoundWinograd : public BoundKernel {
 
   std::unique_ptr<Executable> specialize(const ConcreteShapes& shapes) const override {
     return std::make_unique<WinogradExecutable>(
-        *this, conv_.shapesOf(concreteTypes(stored_.problem, inputs_, shapes)));
+        *this, conv_.shapesOf(concreteTypes(stored_, inputs_, shapes)));
   }
 
  private:
