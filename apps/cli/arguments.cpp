@@ -9,6 +9,7 @@
 
 #include "cli/commands.h"
 #include "cli/console.h"
+#include "cli/exec/exec.h"
 #include "cli/shapes.h"
 
 namespace carnot::cli {
@@ -21,6 +22,7 @@ const std::map<std::string, std::string> kUsages = {
     {"bench", "carnot bench MODEL.onnx|FILE.engine [options]"},
     {"explain", "carnot explain MODEL.onnx|FILE.engine [options]"},
     {"inspect", "carnot inspect FILE.engine [options]"},
+    {"exec", "carnot exec --onnx=MODEL.onnx|--loadEngine=FILE.engine [options]"},
     {"version", "carnot version"},
 };
 
@@ -121,7 +123,16 @@ Shapes finishSource(const CLI::App& app, SourceFlags& flags) {
   return shapes;
 }
 
-using Command = std::function<void()>;
+using Command = std::function<int()>;
+
+// A command that ends well or throws.
+template <typename Act>
+Command succeeding(Act act) {
+  return [act] {
+    act();
+    return 0;
+  };
+}
 
 // Adds a command's options; gives what makes it ready once they are parsed.
 using Finish = std::function<Command()>;
@@ -143,7 +154,8 @@ Finish addBuild(CLI::App& app) {
     const std::string& stop = state->source.build.stopAfter;
     if (state->output.empty() && (stop.empty() || stop == "emit"))
       throw UsageError("no file for the engine: -o is required", usageOf(app));
-    return [arguments = BuildArguments{state->source, state->output}] { runBuild(arguments); };
+    return succeeding(
+        [arguments = BuildArguments{state->source, state->output}] { runBuild(arguments); });
   };
 }
 
@@ -182,7 +194,7 @@ Finish addBench(CLI::App& app) {
     state->arguments.options.shapes = finishSource(app, *state);
     state->arguments.options.warmUpSeconds = state->warmUpMilliseconds / 1000;
     state->arguments.source = state->source;
-    return [arguments = state->arguments] { runBench(arguments); };
+    return succeeding([arguments = state->arguments] { runBench(arguments); });
   };
 }
 
@@ -202,7 +214,7 @@ Finish addExplain(CLI::App& app) {
     finishSource(app, *state);
     ExplainArguments arguments{state->source, std::nullopt, state->json};
     if (app.count("--layer") > 0) arguments.layer = state->layer;
-    return [arguments] { runExplain(arguments); };
+    return succeeding([arguments] { runExplain(arguments); });
   };
 }
 
@@ -211,13 +223,22 @@ Finish addInspect(CLI::App& app) {
   app.add_option("engine", arguments->path, "the engine")->required()->type_name("FILE");
   app.add_flag("--verify", arguments->verify, "hash the weights too");
   app.add_flag("--json", arguments->json, "the same as JSON");
-  return [arguments]() -> Command { return [arguments] { runInspect(*arguments); }; };
+  return [arguments]() -> Command { return succeeding([arguments] { runInspect(*arguments); }); };
+}
+
+// All that follows belongs to trtexec's dialect, which has a parser of its own.
+Finish addExec(CLI::App& app) {
+  app.set_help_flag();
+  app.prefix_command();
+  return [&app]() -> Command {
+    return [arguments = app.remaining()] { return exec::runExec(arguments); };
+  };
 }
 
 std::string versionText() { return fmt::format("carnot {}\n", version()); }
 
 Finish addVersion(CLI::App&) {
-  return []() -> Command { return [] { writeResult(versionText()); }; };
+  return []() -> Command { return succeeding([] { writeResult(versionText()); }); };
 }
 
 struct CommandRow {
@@ -230,6 +251,7 @@ constexpr CommandRow kCommands[] = {
     {"bench", "time an engine and each of its layers", addBench},
     {"explain", "say which kernels each layer could have had, and why it has this one", addExplain},
     {"inspect", "say what an engine is: its inputs, outputs, shapes and machine", addInspect},
+    {"exec", "build, run and time with trtexec's flags and output", addExec},
     {"version", "print the version", addVersion},
 };
 
@@ -266,7 +288,7 @@ void throwUnknown(const CLI::App& root, const CLI::App& app) {
 
 }  // namespace
 
-std::function<void()> parseArguments(int argc, const char* const* argv) {
+std::function<int()> parseArguments(int argc, const char* const* argv) {
   CLI::App root("Builds inference engines from ONNX models and runs them.", "carnot");
   root.formatter(std::make_shared<HelpFormatter>());
   root.set_help_flag("-h,--help", "print this");
@@ -286,9 +308,9 @@ std::function<void()> parseArguments(int argc, const char* const* argv) {
     root.parse(argc, argv);
     selected();
   } catch (const CLI::CallForVersion&) {
-    return [] { writeResult(versionText()); };
+    return succeeding([] { writeResult(versionText()); });
   } catch (const CLI::Success&) {
-    return [text = root.help()] { writeResult(text); };
+    return succeeding([text = root.help()] { writeResult(text); });
   } catch (const CLI::ParseError& error) {
     selected();
     throwUnknown(root, *app);

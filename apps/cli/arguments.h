@@ -17,7 +17,7 @@ class UsageError : public std::runtime_error {
   std::string usage_;
 };
 
-// What the command line asks for, ready to run. Throws UsageError.
-std::function<void()> parseArguments(int argc, const char* const* argv);
+// What the command line asks for, ready to run; it gives the exit status. Throws UsageError.
+std::function<int()> parseArguments(int argc, const char* const* argv);
 
 }  // namespace carnot::cli

@@ -2,11 +2,25 @@
 #include <fmt/format.h>
 
 #include <csignal>
+#include <filesystem>
 #include <new>
+#include <vector>
 
 #include "cli/arguments.h"
 #include "cli/console.h"
 #include "cli/interrupt.h"
+
+namespace {
+
+// Under the name of trtexec, as a link to it, the program is `carnot exec`.
+std::vector<const char*> wordsOf(int argc, char** argv) {
+  std::vector<const char*> words(argv, argv + argc);
+  if (argc > 0 && std::filesystem::path(words[0]).filename() == "trtexec")
+    words.insert(words.begin() + 1, "exec");
+  return words;
+}
+
+}  // namespace
 
 // Exit status: 0 done, 1 refused, 2 a command line not understood, 130 interrupted.
 int main(int argc, char** argv) {
@@ -14,8 +28,8 @@ int main(int argc, char** argv) {
   // A reader that leaves must not end a build whose file is half written.
   std::signal(SIGPIPE, SIG_IGN);
   try {
-    parseArguments(argc, argv)();
-    return 0;
+    std::vector<const char*> words = wordsOf(argc, argv);
+    return parseArguments(static_cast<int>(words.size()), words.data())();
   } catch (const UsageError& error) {
     writeNote(fmt::format("error: {}\n{}", error.what(), error.usage()));
     return 2;

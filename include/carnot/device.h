@@ -12,7 +12,6 @@ struct DeviceInfo {
   std::string isa;    // "avx2+avx512"
   int threads = 1;    // that an engine built or run with default options uses
   size_t l1Bytes = 0, l2Bytes = 0, l3Bytes = 0;
-  size_t memoryBytes = 0;  // all of it; 0 if unknown
 };
 DeviceInfo deviceInfo();
 

@@ -180,7 +180,7 @@ def test_inspect(folder):
     assert described["model"] == "small"
 
 
-@pytest.mark.parametrize("command", ["", "build", "bench", "explain", "inspect", "version"])
+@pytest.mark.parametrize("command", ["", "build", "bench", "explain", "inspect", "exec", "version"])
 def test_help(folder, command):
     text = succeeded(carnot(*command.split(), "--help", cwd=folder))
     assert "usage: carnot " + command in text

@@ -62,7 +62,7 @@ TEST(Device, DescribesItself) {
   EXPECT_FALSE(device.model.empty());
   EXPECT_FALSE(device.isa.empty());
   EXPECT_GE(device.threads, 1);
-  EXPECT_GT(device.memoryBytes, device.l2Bytes);
+  EXPECT_GT(device.l2Bytes, 0u);
 }
 
 TEST(EngineFile, IsKnownByItsStartOrItsName) {

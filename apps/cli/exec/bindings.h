@@ -1,0 +1,47 @@
+#pragma once
+
+#include <carnot/runtime.h>
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/exec/log.h"
+#include "cli/exec/options.h"
+
+namespace carnot::cli::exec {
+
+// An input or output at the shapes that run, on the host and on the device.
+struct Binding {
+  TensorInfo info;
+  std::vector<int64_t> dims;
+  bool input = false;
+  std::vector<std::byte> host;
+  std::shared_ptr<void> device;
+
+  int64_t count() const;
+};
+
+// A context with memory of its own, ready to run.
+class Bindings {
+ public:
+  // Inputs are read from the files named (one '*' in a name allowed), else made up, the same for
+  // every stream; `output`, if any, hears which. Throws Error: what setInputShape throws; Io and
+  // InvalidArgument for files; OutOfMemory.
+  Bindings(const Engine& engine, const Shapes& shapes, const InferenceFlags& flags,
+           const Output* output);
+
+  Context& context() { return context_; }
+  const std::vector<Binding>& all() const { return bindings_; }
+  void copyInputs();   // host to device
+  void copyOutputs();  // device to host
+
+ private:
+  Binding& add(const TensorInfo& info, std::vector<int64_t> dims, bool input);
+
+  Context context_;
+  std::vector<Binding> bindings_;
+};
+
+}  // namespace carnot::cli::exec

@@ -1,0 +1,81 @@
+#include "cli/exec/contradictions.h"
+
+#include <fmt/format.h>
+
+namespace carnot::cli::exec {
+
+namespace {
+
+struct Exclusion {
+  const char *one, *other, *why;
+};
+
+// Two names of one thing exclude each other too.
+constexpr Exclusion kExclusions[] = {
+    {"--onnx", "--loadEngine", "an engine is built or loaded"},
+    {"--saveEngine", "--loadEngine", "an engine that was loaded is a file already"},
+    {"--noDataTransfers", "--includeDataTransfers", "copies are left out or not"},
+    {"--useCudaGraph", "--noCudaGraph", "graphs are replayed or not"},
+    {"--useSpinWait", "--noSpinWait", "waiting is busy or blocked"},
+    {"--timingCacheFile", "--noBuilderCache", "times are kept or not"},
+    {"--stronglyTyped", "--fp16", "the model's types are kept or not"},
+    {"--stronglyTyped", "--bf16", "the model's types are kept or not"},
+    {"--stronglyTyped", "--best", "the model's types are kept or not"},
+    {"--streams", "--infStreams", "they are one flag by two names"},
+    {"--workspace", "--memPoolSize", "they are one limit by two names"},
+    {"--profilingVerbosity", "--nvtxMode", "they are one flag by two names"},
+    {"--getPlanVersionOnly", "--onnx", "it reads the engine of --loadEngine"},
+};
+
+void checkProfile(const ProfileSpec& profile, size_t index, size_t count,
+                  std::vector<std::string>& problems) {
+  std::string where = count > 1 ? fmt::format("profile {}: ", index) : "";
+  if (profile.empty())
+    problems.push_back(where +
+                       "no shapes; needs --minShapes, --optShapes and --maxShapes after "
+                       "its --profile=N");
+  auto check = [&](const char* flag, const Shapes& shapes, const char* otherFlag,
+                   const Shapes& other) {
+    for (const auto& [name, dims] : shapes)
+      if (!other.contains(name))
+        problems.push_back(
+            fmt::format("{}{} names {}, {} does not; needs both, or --optShapes "
+                        "alone for a fixed shape",
+                        where, flag, name, otherFlag));
+  };
+  check("--minShapes", profile.min, "--maxShapes", profile.max);
+  check("--maxShapes", profile.max, "--minShapes", profile.min);
+}
+
+}  // namespace
+
+void findContradictions(const Options& options, std::vector<std::string>& problems) {
+  if (options.help || options.version) return;
+  for (const Exclusion& pair : kExclusions)
+    if (options.has(pair.one) && options.has(pair.other))
+      problems.push_back(
+          fmt::format("{} beside {}: {}; give one of them", pair.one, pair.other, pair.why));
+  if (options.model.onnx.empty() && options.build.loadEngine.empty())
+    problems.push_back("no model; needs --onnx=FILE or --loadEngine=FILE");
+  const std::vector<ProfileSpec>& profiles = options.build.profiles;
+  for (size_t i = 0; i < profiles.size(); ++i)
+    checkProfile(profiles[i], i, profiles.size(), problems);
+  size_t built = std::max<size_t>(profiles.size(), 1);
+  if (options.inference.profile && options.build.loadEngine.empty() &&
+      static_cast<size_t>(*options.inference.profile) >= built)
+    problems.push_back(fmt::format("--useProfile={}: the engine has {} profile{}; needs 0 to {}",
+                                   *options.inference.profile, built, built == 1 ? "" : "s",
+                                   built - 1));
+}
+
+std::vector<std::string> buildFlagsGiven(const Options& options) {
+  std::vector<std::string> flags;
+  for (const char* flag :
+       {"--minShapes", "--optShapes", "--maxShapes", "--fp16", "--bf16", "--best",
+        "--stronglyTyped", "--noTF32", "--workspace", "--memPoolSize", "--builderOptimizationLevel",
+        "--timingCacheFile", "--noBuilderCache", "--inputIOFormats", "--outputIOFormats"})
+    if (options.has(flag)) flags.push_back(flag);
+  return flags;
+}
+
+}  // namespace carnot::cli::exec

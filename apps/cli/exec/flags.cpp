@@ -1,0 +1,211 @@
+#include "cli/exec/flags.h"
+
+#include <carnot/error.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "cli/exec/values.h"
+
+namespace carnot::cli::exec {
+
+namespace {
+
+using P = Parsing&;
+using V = const std::string&;
+
+constexpr Flag kModel[] = {
+    {"--onnx", "FILE", "build this ONNX model", [](P p, V v) { p.options.model.onnx = v; }},
+};
+
+Verbosity verbosityOf(V text) {
+  if (text == "layer_names_only" || text == "default") return Verbosity::LayerNamesOnly;
+  if (text == "detailed" || text == "verbose") return Verbosity::Detailed;
+  if (text == "none") return Verbosity::None;
+  throw Error(ErrorCode::InvalidArgument, fmt::format("'{}'", text),
+              "layer_names_only, detailed or none");
+}
+
+// An input that a profile names twice is most likely meant for another profile.
+void addShapes(Shapes& shapes, V text) {
+  for (auto& [name, dims] : shapePatterns(text))
+    if (!shapes.emplace(name, dims).second)
+      throw Error(ErrorCode::InvalidArgument, fmt::format("a second shape of input '{}'", name),
+                  "one for each profile", "begin another profile with --profile=N");
+}
+
+constexpr Flag kBuild[] = {
+    {"--saveEngine", "FILE", "write the engine", [](P p, V v) { p.options.build.saveEngine = v; }},
+    {"--minShapes", "SPEC", "least shapes of a profile: input:1x3x224x224,other:8; 0-d: x:scalar",
+     [](P p, V v) { addShapes(p.currentProfile().min, v); }, true},
+    {"--optShapes", "SPEC", "shapes that the profile is tuned at",
+     [](P p, V v) { addShapes(p.currentProfile().opt, v); }, true},
+    {"--maxShapes", "SPEC", "greatest shapes of the profile; any shape outside is refused",
+     [](P p, V v) { addShapes(p.currentProfile().max, v); }, true},
+    {"--profile", "N", "the profile that the shapes after it belong to (default: 0)",
+     [](P p, V v) { p.profile = wholeNumber(v, 0, 63); }, true},
+    {"--fp16", "", "allow layers to compute in FP16", [](P p, V) { p.options.build.fp16 = true; }},
+    {"--bf16", "", "allow layers to compute in BF16", [](P p, V) { p.options.build.bf16 = true; }},
+    {"--best", "", "allow every precision that this build has: FP16 and BF16",
+     [](P p, V) { p.options.build.best = true; }},
+    {"--stronglyTyped", "", "compute in the model's own types",
+     [](P p, V) { p.options.build.stronglyTyped = true; }},
+    {"--noTF32", "", "compute FP32 products in full (the CPU does so anyway)",
+     [](P p, V) { p.options.build.noTf32 = true; }},
+    {"--workspace", "MIB", "scratch memory that a layer may use (default: no limit)",
+     [](P p, V v) { p.options.build.workspaceMiB = mebibytes(v); }},
+    {"--memPoolSize", "workspace:SIZE", "the same, in MiB, or with suffix B, K, M or G",
+     [](P p, V v) { p.options.build.workspaceMiB = workspacePool(v); }},
+    {"--builderOptimizationLevel", "0..5", "0: estimates choose kernels, 5: all are timed (3)",
+     [](P p, V v) { p.options.build.optimizationLevel = wholeNumber(v, 0, 5); }},
+    {"--timingCacheFile", "FILE", "keep kernels' times there (default: the user's cache folder)",
+     [](P p, V v) { p.options.build.timingCacheFile = v; }},
+    {"--noBuilderCache", "", "keep no times between builds",
+     [](P p, V) { p.options.build.noBuilderCache = true; }},
+    {"--profilingVerbosity", "WHICH", "layer_names_only (default), detailed or none",
+     [](P p, V v) { p.options.build.verbosity = verbosityOf(v); }},
+    {"--nvtxMode", "WHICH", "the same by its old name",
+     [](P p, V v) { p.options.build.verbosity = verbosityOf(v); }},
+    {"--inputIOFormats", "TYPE:chw,…", "types that inputs are passed in (default: the model's)",
+     [](P p, V v) { p.options.build.inputFormats = v; }},
+    {"--outputIOFormats", "TYPE:chw,…", "types that outputs are given in",
+     [](P p, V v) { p.options.build.outputFormats = v; }},
+    {"--skipInference", "", "build only", [](P p, V) { p.options.build.skipInference = true; }},
+    {"--buildOnly", "", "the same by its old name",
+     [](P p, V) { p.options.build.skipInference = true; }},
+};
+
+void setStreams(P p, V v) { p.options.inference.streams = wholeNumber(v, 1, 1024); }
+
+constexpr Flag kInference[] = {
+    {"--loadEngine", "FILE", "run this engine, built before",
+     [](P p, V v) { p.options.build.loadEngine = v; }},
+    {"--shapes", "SPEC", "shapes to run with; alone beside --onnx, to build for as well",
+     [](P p, V v) { p.options.inference.shapes = shapePatterns(v); }},
+    {"--useProfile", "N", "the profile to run with (default: any that admits the shapes)",
+     [](P p, V v) { p.options.inference.profile = wholeNumber(v, 0, 63); }},
+    {"--loadInputs", "NAME:FILE,…", "raw or .npy contents of inputs (default: made up)",
+     [](P p, V v) { p.options.inference.inputFiles = inputFiles(v); }},
+    {"--iterations", "N", "inferences at least (10)",
+     [](P p, V v) { p.options.inference.iterations = wholeNumber(v, 0); }},
+    {"--warmUp", "MS", "milliseconds before measuring (200)",
+     [](P p, V v) { p.options.inference.warmUpMilliseconds = number(v, 0); }},
+    {"--duration", "S", "seconds to measure at least (3); -1: until Ctrl-C",
+     [](P p, V v) { p.options.inference.durationSeconds = v == "-1" ? -1 : number(v, 0); }},
+    {"--sleepTime", "MS", "milliseconds of rest before the first inference (0)",
+     [](P p, V v) { p.options.inference.sleepMilliseconds = number(v, 0); }},
+    {"--idleTime", "MS", "milliseconds of rest between inferences (0)",
+     [](P p, V v) { p.options.inference.idleMilliseconds = number(v, 0); }},
+    {"--infStreams", "N", "contexts that run inferences (1)", setStreams},
+    {"--streams", "N", "the same by its old name", setStreams},
+    {"--threads", "", "a thread for each stream",
+     [](P p, V) { p.options.inference.threads = true; }},
+    {"--noDataTransfers", "", "leave copies to and from the device out",
+     [](P p, V) { p.options.inference.transfers = Choice::Off; }},
+    {"--includeDataTransfers", "", "with the copies (default)",
+     [](P p, V) { p.options.inference.transfers = Choice::On; }},
+    {"--useCudaGraph", "", "replay a captured graph (CUDA; one call already on the CPU)",
+     [](P p, V) { p.options.inference.cudaGraph = Choice::On; }},
+    {"--noCudaGraph", "", "launch each time (default)",
+     [](P p, V) { p.options.inference.cudaGraph = Choice::Off; }},
+    {"--useSpinWait", "", "wait busily for the device (CUDA; a CPU's calls do not wait)",
+     [](P p, V) { p.options.inference.spinWait = Choice::On; }},
+    {"--noSpinWait", "", "wait blocked (default)",
+     [](P p, V) { p.options.inference.spinWait = Choice::Off; }},
+    {"--separateProfileRun", "", "time layers in a run of their own, after the one measured",
+     [](P p, V) { p.options.inference.separateProfileRun = true; }},
+    {"--timeDeserialize", "", "time loading the engine, and end",
+     [](P p, V) { p.options.inference.timeDeserialize = true; }},
+};
+
+constexpr Flag kReporting[] = {
+    {"--verbose", "", "say what the builder does, and what the numbers mean",
+     [](P p, V) { p.options.report.verbose = true; }},
+    {"--avgRuns", "N", "inferences in each average of the trace (10)",
+     [](P p, V v) { p.options.report.averageRuns = wholeNumber(v, 1); }},
+    {"--percentile", "P,P…", "percentiles of the summary (90,95,99)",
+     [](P p, V v) { p.options.report.percentiles = percentiles(v); }},
+    {"--dumpProfile", "", "print each layer's time, precision, work and bound",
+     [](P p, V) { p.options.report.dumpProfile = true; }},
+    {"--exportProfile", "FILE", "the same as JSON",
+     [](P p, V v) { p.options.report.exportProfile = v; }},
+    {"--dumpLayerInfo", "",
+     "print the engine's layers; all of them with --profilingVerbosity=detailed",
+     [](P p, V) { p.options.report.dumpLayerInfo = true; }},
+    {"--exportLayerInfo", "FILE", "the same as JSON",
+     [](P p, V v) { p.options.report.exportLayerInfo = v; }},
+    {"--dumpOptimizationProfile", "", "print the shapes of each profile",
+     [](P p, V) { p.options.report.dumpOptimizationProfile = true; }},
+    {"--exportTimes", "FILE", "every inference's times as JSON",
+     [](P p, V v) { p.options.report.exportTimes = v; }},
+    {"--dumpOutput", "", "print the last inference's outputs",
+     [](P p, V) { p.options.report.dumpOutput = true; }},
+    {"--exportOutput", "FILE", "the same as JSON",
+     [](P p, V v) { p.options.report.exportOutput = v; }},
+    {"--dumpRawBindingsToFile", "", "the last inference's inputs and outputs as files of raw bytes",
+     [](P p, V) { p.options.report.dumpBindings = true; }},
+};
+
+constexpr Flag kSystem[] = {
+    {"--device", "N", "0, the only device there is", [](P, V v) { wholeNumber(v, 0, 0); }},
+    {"--getPlanVersionOnly", "", "say what wrote the engine of --loadEngine, and end",
+     [](P p, V) { p.options.build.planVersionOnly = true; }},
+    {"--version", "", "print the version", [](P p, V) { p.options.version = true; }},
+    {"--help", "", "print this", [](P p, V) { p.options.help = true; }},
+};
+
+constexpr FlagGroup kGroups[] = {
+    {"Model Options", kModel},         {"Build Options", kBuild},
+    {"Inference Options", kInference}, {"Reporting Options", kReporting},
+    {"System Options", kSystem},
+};
+
+// The text of `names`, wrapped below their reason.
+std::string knownText(const KnownFlags& known) {
+  constexpr size_t kWidth = 96;
+  std::string text = fmt::format("  {}:\n", known.reason), line = "     ";
+  for (std::string_view name : known.names) {
+    if (name.ends_with('=')) name.remove_suffix(1);
+    if (line.size() + 1 + name.size() > kWidth) text += std::exchange(line, "     ") + "\n";
+    line += fmt::format(" {}", name);
+  }
+  return text + line + "\n";
+}
+
+}  // namespace
+
+ProfileSpec& Parsing::currentProfile() {
+  auto& profiles = options.build.profiles;
+  if (profiles.size() <= static_cast<size_t>(profile)) profiles.resize(profile + 1);
+  return profiles[profile];
+}
+
+bool Options::has(const std::string& flag) const {
+  return std::ranges::find(given, flag) != given.end();
+}
+
+std::span<const FlagGroup> flagGroups() { return kGroups; }
+
+std::string helpText() {
+  std::string text =
+      "usage: carnot exec --onnx=MODEL.onnx|--loadEngine=FILE.engine [options]\n\n"
+      "Builds, runs and times an engine, with trtexec's flags and output. Values follow their "
+      "flag\n"
+      "after = or a space. -h and -v are short for --help and --verbose.\n";
+  for (const FlagGroup& group : flagGroups()) {
+    text += fmt::format("\n=== {} ===\n", group.title);
+    for (const Flag& flag : group.flags) {
+      std::string left =
+          fmt::format("  {}{}{}", flag.name, flag.value.empty() ? "" : "=", flag.value);
+      text += fmt::format("{:<34} {}\n", left, flag.help);
+    }
+  }
+  text += "\n=== Accepted without effect ===\n";
+  for (const KnownFlags& known : idleFlags()) text += knownText(known);
+  text += "\n=== Known but not in this build ===\n";
+  for (const KnownFlags& known : refusedFlags()) text += knownText(known);
+  return text;
+}
+
+}  // namespace carnot::cli::exec

@@ -1,0 +1,100 @@
+#include "cli/exec/obtain.h"
+
+#include <carnot/builder.h>
+#include <carnot/error.h>
+#include <carnot/network.h>
+#include <fmt/format.h>
+
+#include <chrono>
+#include <filesystem>
+
+#include "cli/console.h"
+#include "cli/exec/io_formats.h"
+#include "cli/exec/network_shapes.h"
+#include "cli/interrupt.h"
+
+namespace carnot::cli::exec {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+std::string secondsSince(Clock::time_point start) {
+  return numberText(std::chrono::duration<double>(Clock::now() - start).count());
+}
+
+BuildOptions buildOptions(const Options& options) {
+  const BuildFlags& flags = options.build;
+  BuildOptions build;
+  if (flags.fp16 || flags.best) build.permits.insert(DType::F16);
+  if (flags.bf16 || flags.best) build.permits.insert(DType::BF16);
+  // No limit is 0 to the builder, no scratch memory at all is 0 to the user.
+  if (flags.workspaceMiB)
+    build.workspaceBytes =
+        std::max<size_t>(static_cast<size_t>(*flags.workspaceMiB * (1 << 20)), 1);
+  build.optimizationLevel = flags.optimizationLevel;
+  build.timingCache = flags.noBuilderCache ? "none" : flags.timingCacheFile;
+  build.logLevel = options.report.verbose ? Severity::Verbose : Severity::Info;
+  return build;
+}
+
+Engine buildEngine(const Options& options, const Output& output) {
+  Clock::time_point start = Clock::now();
+  Network network = Network::parse(options.model.onnx);
+  applyFormats(options.build, network);
+  output.info(fmt::format("Finished parsing network model. Parse time: {}", secondsSince(start)));
+  BuildOptions build = buildOptions(options);
+  build.profiles = buildProfiles(options, network.inputs(), output);
+
+  ProgressLine line;
+  Interrupt interrupt;
+  build.cancelled = &interrupt.flag();
+  build.progress = [&](std::string_view phase, size_t done, size_t all) {
+    line.show(phase, done, all);
+  };
+  build.log = [&](Severity severity, std::string_view message) {
+    line.erase();
+    output.line(severity, message);
+  };
+  start = Clock::now();
+  Engine engine = carnot::build(network, build);
+  line.erase();
+  if (interrupt.flag()) throw Error(ErrorCode::Interrupted, "the build was cancelled at its end");
+  EngineInfo info = engine.info();
+  output.info(fmt::format("Engine built in {} sec.", secondsSince(start)));
+  output.info(fmt::format("Created engine of {} layers with {} of weights", info.layers,
+                          sizeText(static_cast<double>(info.weightBytes))));
+  return engine;
+}
+
+void saveEngine(const Engine& engine, const std::string& path, const Output& output) {
+  Interrupt postponed;  // a file begun is finished
+  engine.save(path);
+  std::error_code unknown;
+  uintmax_t size = std::filesystem::file_size(path, unknown);
+  output.info(
+      unknown ? fmt::format("Engine saved to {}", path)
+              : fmt::format("Engine saved to {} ({})", path, sizeText(static_cast<double>(size))));
+}
+
+}  // namespace
+
+Engine obtainEngine(const Options& options, const Output& output) {
+  const BuildFlags& flags = options.build;
+  if (flags.loadEngine.empty()) {
+    try {
+      Engine engine = buildEngine(options, output);
+      if (!flags.saveEngine.empty()) saveEngine(engine, flags.saveEngine, output);
+      return engine;
+    } catch (Error& error) {
+      if (error.context().empty()) error.within("file " + options.model.onnx);
+      throw;
+    }
+  }
+  Clock::time_point start = Clock::now();
+  Engine engine = Engine::load(flags.loadEngine);
+  output.info(fmt::format("Engine loaded in {} sec.", secondsSince(start)));
+  return engine;
+}
+
+}  // namespace carnot::cli::exec

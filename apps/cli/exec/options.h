@@ -1,0 +1,81 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/shapes.h"
+
+namespace carnot::cli::exec {
+
+// One optimization profile as written: names may hold one '*'.
+struct ProfileSpec {
+  Shapes min, opt, max;
+  bool empty() const { return min.empty() && opt.empty() && max.empty(); }
+};
+
+enum class Verbosity { LayerNamesOnly, Detailed, None };
+
+// A permission or a switch of the dialect, and the flag that takes it back.
+enum class Choice { Default, On, Off };
+
+struct ModelOptions {
+  std::string onnx;
+};
+
+struct BuildFlags {
+  std::vector<ProfileSpec> profiles;
+  bool fp16 = false, bf16 = false, best = false, stronglyTyped = false, noTf32 = false;
+  std::optional<double> workspaceMiB;
+  int optimizationLevel = 3;
+  std::string timingCacheFile;
+  bool noBuilderCache = false;
+  Verbosity verbosity = Verbosity::LayerNamesOnly;
+  std::string inputFormats, outputFormats;
+  bool skipInference = false;
+  std::string saveEngine, loadEngine;
+  bool planVersionOnly = false;
+};
+
+struct InferenceFlags {
+  Shapes shapes;  // names may hold one '*'
+  std::map<std::string, std::string> inputFiles;
+  int iterations = 10;
+  double warmUpMilliseconds = 200;
+  double durationSeconds = 3;  // negative: until interrupted
+  double sleepMilliseconds = 0, idleMilliseconds = 0;
+  std::optional<int> streams;
+  Choice transfers = Choice::Default, cudaGraph = Choice::Default, spinWait = Choice::Default;
+  bool threads = false, separateProfileRun = false, timeDeserialize = false;
+  std::optional<int> profile;
+
+  bool forever() const { return durationSeconds < 0; }
+  bool copies() const { return transfers != Choice::Off; }
+};
+
+struct ReportFlags {
+  bool verbose = false;
+  int averageRuns = 10;
+  std::vector<double> percentiles = {90, 95, 99};
+  bool dumpProfile = false, dumpOutput = false, dumpLayerInfo = false, dumpBindings = false;
+  bool dumpOptimizationProfile = false;
+  std::string exportTimes, exportOutput, exportProfile, exportLayerInfo;
+
+  bool profiles() const { return dumpProfile || !exportProfile.empty(); }
+};
+
+// What a command line of trtexec's dialect asks for.
+struct Options {
+  ModelOptions model;
+  BuildFlags build;
+  InferenceFlags inference;
+  ReportFlags report;
+  bool help = false, version = false;
+  // Flags that were given: by name, each once, in order.
+  std::vector<std::string> given;
+
+  bool has(const std::string& flag) const;
+};
+
+}  // namespace carnot::cli::exec

@@ -1,0 +1,83 @@
+#include "cli/exec/values.h"
+
+#include <carnot/error.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+namespace carnot::cli::exec {
+
+namespace {
+
+[[noreturn]] void refuse(std::string has, std::string needs, std::string remedy = {}) {
+  throw Error(ErrorCode::InvalidArgument, std::move(has), std::move(needs), std::move(remedy));
+}
+
+template <typename T>
+bool parse(std::string_view text, T& value) {
+  auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return failed == std::errc() && end == text.data() + text.size();
+}
+
+}  // namespace
+
+int wholeNumber(std::string_view text, int least, int most) {
+  int value = 0;
+  if (parse(text, value) && value >= least && value <= most) return value;
+  refuse(fmt::format("'{}'", text), most == INT32_MAX
+                                        ? fmt::format("a whole number from {} up", least)
+                                        : fmt::format("a whole number from {} to {}", least, most));
+}
+
+double number(std::string_view text, double least, double most) {
+  double value = 0;
+  if (parse(text, value) && value >= least && value <= most) return value;
+  refuse(fmt::format("'{}'", text), fmt::format("a number from {:g} to {:g}", least, most));
+}
+
+std::vector<double> percentiles(std::string_view text) {
+  std::vector<double> values;
+  while (true) {
+    size_t comma = text.find(',');
+    values.push_back(number(text.substr(0, comma), 0, 100));
+    if (comma == std::string_view::npos) return values;
+    text.remove_prefix(comma + 1);
+  }
+}
+
+double mebibytes(std::string_view text) { return number(text, 0, 1e9); }
+
+double workspacePool(std::string_view text) {
+  constexpr std::string_view kPool = "workspace:";
+  if (!text.starts_with(kPool) || text.find(',') != std::string_view::npos)
+    refuse(fmt::format("'{}'", text), "workspace:SIZE, the only pool of memory in this build",
+           "write for instance workspace:1024 (MiB) or workspace:1.5G");
+  text.remove_prefix(kPool.size());
+  constexpr std::pair<char, double> kUnits[] = {
+      {'B', 1.0 / (1 << 20)}, {'K', 1.0 / (1 << 10)}, {'M', 1}, {'G', 1 << 10}};
+  for (auto [suffix, unit] : kUnits)
+    if (text.ends_with(suffix)) return mebibytes(text.substr(0, text.size() - 1)) * unit;
+  return mebibytes(text);
+}
+
+Shapes shapePatterns(std::string_view text) {
+  Shapes shapes = parseShapes(text);
+  for (const auto& entry : shapes)
+    if (std::ranges::count(entry.first, '*') > 1)
+      refuse(fmt::format("name '{}'", entry.first), "one * at most");
+  return shapes;
+}
+
+std::map<std::string, std::string> inputFiles(std::string_view text) {
+  std::map<std::string, std::string> files;
+  for (auto& [name, file] : splitSpec(text)) {
+    if (file.empty()) refuse(fmt::format("no file for input '{}'", name), "NAME:FILE");
+    if (!files.emplace(name, file).second)
+      refuse(fmt::format("two files for input '{}'", name), "one for each input");
+  }
+  return files;
+}
+
+}  // namespace carnot::cli::exec
