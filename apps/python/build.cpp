@@ -1,9 +1,11 @@
 #include "python/build.h"
 
+#include <carnot/network.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 
 #include <chrono>
+#include <functional>
 #include <future>
 
 namespace nb = nanobind;
@@ -69,29 +71,32 @@ class Listeners {
 
 }  // namespace
 
-Engine buildEngine(nb::handle model, BuildOptions options, nb::object log, nb::object progress,
+Engine buildEngine(nb::handle model, PythonBuildOptions& given, nb::object log, nb::object progress,
                    nb::object patches) {
+  BuildOptions options = given;
+  std::string timings = given.timingsText.value_or("");
+  if (given.timingsText) options.timings = &timings;
   std::atomic<bool> cancelled = false;
   options.cancelled = &cancelled;
   Listeners listeners(std::move(log), std::move(progress), std::move(patches), cancelled);
   listeners.listenTo(options);
 
-  std::string path;
-  std::span<const std::byte> bytes;  // kept by `model`
-  bool isPath = nb::isinstance<nb::str>(model);
-  if (isPath) {
-    path = nb::cast<std::string>(model);
+  std::function<Engine()> work;  // what it refers to is kept by `model`
+  if (nb::isinstance<nb::str>(model)) {
+    work = [&options, path = nb::cast<std::string>(model)] { return build(path, options); };
+  } else if (nb::isinstance<Network>(model)) {
+    work = [&options, network = nb::cast<Network>(model)] { return build(network, options); };
   } else {
     auto object = nb::cast<nb::bytes>(model);
-    bytes = {static_cast<const std::byte*>(object.data()), object.size()};
+    std::span<const std::byte> bytes(static_cast<const std::byte*>(object.data()), object.size());
+    work = [&options, bytes] { return build(bytes, options); };
   }
 
   // Signals are heard on this thread, so the build has another.
   std::future<Engine> built;
   {
     nb::gil_scoped_release released;
-    built = std::async(std::launch::async,
-                       [&] { return isPath ? build(path, options) : build(bytes, options); });
+    built = std::async(std::launch::async, work);
     while (built.wait_for(std::chrono::milliseconds(50)) != std::future_status::ready) {
       nb::gil_scoped_acquire held;
       listeners.checkSignals();
@@ -100,6 +105,7 @@ Engine buildEngine(nb::handle model, BuildOptions options, nb::object log, nb::o
   try {
     Engine engine = built.get();
     listeners.rethrow();
+    if (given.timingsText) given.timingsText = timings;
     return engine;
   } catch (const Error&) {
     listeners.rethrow();

@@ -9,10 +9,13 @@
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
 
+#include "python/addresses.h"
 #include "python/arrays.h"
 #include "python/build.h"
 #include "python/errors.h"
 #include "python/memory.h"
+#include "python/network.h"
+#include "python/options.h"
 #include "python/watch.h"
 
 namespace nb = nanobind;
@@ -98,6 +101,7 @@ void bindReports(nb::module_& m) {
       .def_ro("name", &LayerReport::name)
       .def_ro("operators", &LayerReport::operators)
       .def_ro("kernel", &LayerReport::kernel)
+      .def_ro("precision", &LayerReport::precision)
       .def_ro("origins", &LayerReport::origins)
       .def_ro("milliseconds", &LayerReport::milliseconds)
       .def_ro("share", &LayerReport::share)
@@ -131,6 +135,14 @@ void bindEngine(nb::module_& m) {
       .def("output_index", &Engine::outputIndex)
       .def("info", &infoOf)
       .def("explain", &Engine::explain)
+      .def("profile_shapes",
+           [](const Engine& engine, int profile) {
+             std::map<std::string, std::vector<Shape>> out;
+             for (const auto& [name, range] : engine.profileShapes(profile))
+               out[name] = {range.min, range.opt, range.max};
+             return out;
+           })
+      .def("layer_information", [](const Engine& engine) { return layerInformation(engine, true); })
       .def("typical_shapes", &Engine::typicalShapes, nb::arg("given") = Shapes());
   nb::class_<ArrayContext>(m, "Context")
       .def(nb::init<const Engine&>())
@@ -160,43 +172,6 @@ Engine loadFrom(nb::handle source, bool verify, int threads) {
   return Engine::deserialize(span, options);
 }
 
-using PythonRange = std::map<std::string, std::vector<Shape>>;  // min, opt, max by input
-
-void bindBuilder(nb::module_& m) {
-  m.def(
-      "build",
-      [](nb::handle model, const std::vector<PythonRange>& profiles, int threads, std::string isa,
-         int level, double budget, std::string cache, std::string dump, std::string stop,
-         std::vector<std::string> skip, std::vector<std::string> without, int64_t patchLimit,
-         int logLevel, nb::object log, nb::object progress, nb::object patches) {
-        BuildOptions options;
-        for (const PythonRange& ranges : profiles) {
-          Profile& profile = options.profiles.emplace_back();
-          for (const auto& [name, shapes] : ranges)
-            profile.inputs[name] = {shapes.at(0), shapes.at(1), shapes.at(2)};
-        }
-        options.threads = threads;
-        options.isa = std::move(isa);
-        options.optimizationLevel = level;
-        options.budgetSeconds = budget;
-        options.timingCache = std::move(cache);
-        options.dumpIr = std::move(dump);
-        options.stopAfter = std::move(stop);
-        options.skipPasses = std::move(skip);
-        options.withoutKernels = std::move(without);
-        options.patchLimit = patchLimit;
-        options.logLevel = static_cast<Severity>(logLevel);
-        return buildEngine(model, std::move(options), std::move(log), std::move(progress),
-                           std::move(patches));
-      },
-      nb::arg("model"), nb::kw_only(), nb::arg("profiles"), nb::arg("threads"), nb::arg("isa"),
-      nb::arg("optimization_level"), nb::arg("budget"), nb::arg("timing_cache"), nb::arg("dump_ir"),
-      nb::arg("stop_after"), nb::arg("skip_passes"), nb::arg("without_kernels"),
-      nb::arg("patch_limit"), nb::arg("log_level"), nb::arg("log").none(),
-      nb::arg("progress").none(), nb::arg("patches").none());
-  m.def("build_phases", &buildPhases);
-}
-
 }  // namespace
 }  // namespace carnot::python
 
@@ -207,7 +182,12 @@ NB_MODULE(_carnot, m) {
   m.attr("version") = carnot::version();
   bindReports(m);
   bindEngine(m);
-  bindBuilder(m);
+  bindBuildOptions(m);
+  bindNetwork(m);
+  bindAddressContext(m);
   bindMemory(m);
+  m.def("build", &buildEngine, nb::arg("model"), nb::arg("options"), nb::arg("log").none(),
+        nb::arg("progress").none(), nb::arg("patches").none() = nb::none());
+  m.def("build_phases", &carnot::buildPhases);
   m.def("load", &loadFrom, nb::arg("source"), nb::arg("verify"), nb::arg("threads"));
 }

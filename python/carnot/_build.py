@@ -106,18 +106,24 @@ def build(model: Any, *, profiles: Ranges | Iterable[Ranges] | None = None,
         profiles = []
     elif isinstance(profiles, Mapping):
         profiles = [profiles]
+    options = _carnot.BuildOptions()
+    options.profiles = [{name: _range(name, value) for name, value in profile.items()}
+                        for profile in profiles]
+    options.threads = _threads(threads)
+    options.isa = isa
+    options.optimization_level = optimization_level
+    options.budget = -1.0 if budget is None else float(budget)
+    options.timing_cache = _cache(timing_cache)
+    options.dump_ir = os.fspath(dump_ir) if dump_ir is not None else ""
+    options.stop_after = stop_after or ""
+    options.skip_passes = list(skip_passes)
+    options.without_kernels = list(without_kernels)
+    options.patch_limit = _limit(patch_limit)
     level = _log.getEffectiveLevel()
+    options.log_level = max(severity for severity, python in _LEVELS.items()
+                            if python >= level or severity == 0)
     native = _carnot.build(
-        model,
-        profiles=[{name: _range(name, value) for name, value in profile.items()}
-                  for profile in profiles],
-        threads=_threads(threads), isa=isa, optimization_level=optimization_level,
-        budget=-1.0 if budget is None else float(budget), timing_cache=_cache(timing_cache),
-        dump_ir=os.fspath(dump_ir) if dump_ir is not None else "", stop_after=stop_after or "",
-        skip_passes=list(skip_passes), without_kernels=list(without_kernels),
-        patch_limit=_limit(patch_limit),
-        log_level=max(severity for severity, python in _LEVELS.items()
-                      if python >= level or severity == 0),
+        model, options,
         log=lambda severity, message: _log.log(_LEVELS[severity], "%s", message),
         progress=progress, patches=patches and (lambda *fields: patches(AppliedPatch(*fields))))
     return Engine(native) if native else None

@@ -1,0 +1,203 @@
+"""Builds engines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import _carnot
+
+from ._config import IBuilderConfig
+from ._engine import ICudaEngine
+from ._enum import expect
+from ._enums import BuilderFlag, DataType, MemoryPoolType, NetworkDefinitionCreationFlag
+from ._interfaces import IStreamWriter
+from ._logger import ILogger, Reporting, Severity, threshold
+from ._network import INetworkDefinition
+from ._plugins import IPluginRegistry, get_plugin_registry
+from ._profile import IOptimizationProfile, ranges_of
+from ._progress import Cancelled, monitored
+from ._types import IHostMemory, type_name
+
+_PERMITS = {BuilderFlag.FP16: DataType.HALF, BuilderFlag.BF16: DataType.BF16}
+_QUANTIZED = {"QuantizeLinear", "DequantizeLinear"}
+
+# What is asked for and cannot be had; the build goes on without it.
+_WITHOUT = {
+    BuilderFlag.REFIT: "the engine cannot be refitted",
+    BuilderFlag.REFIT_IDENTICAL: "the engine cannot be refitted",
+    BuilderFlag.REFIT_INDIVIDUAL: "the engine cannot be refitted",
+    BuilderFlag.STRIP_PLAN: "the engine keeps its weights",
+    BuilderFlag.WEIGHT_STREAMING: "weights are not streamed",
+    BuilderFlag.SPARSE_WEIGHTS: "sparse weights are treated as dense",
+    BuilderFlag.FP8: "layers that the model does not quantize itself stay as they are",
+    BuilderFlag.FP4: "layers that the model does not quantize itself stay as they are",
+    BuilderFlag.INT4: "layers that the model does not quantize itself stay as they are",
+}
+
+
+class Builder(Reporting):
+    """Makes networks, configurations and engines.
+
+    Attributes:
+        max_batch_size, max_threads, gpu_allocator: kept; change nothing here.
+    """
+
+    __slots__ = ("max_batch_size", "max_threads", "gpu_allocator")
+
+    def __init__(self, logger: ILogger) -> None:
+        super().__init__(logger)
+        self.reset()
+        with self._reporting():
+            self._log(Severity.INFO, f"Carnot {_carnot.version} on {_carnot.device_kind()}: "
+                      f"{_carnot.device_model()}")
+
+    def reset(self) -> None:
+        """All as at first."""
+        self.max_batch_size = self.max_threads = 1
+        self.gpu_allocator: Any = None
+
+    @property
+    def logger(self) -> ILogger:
+        return self._logger
+
+    @property
+    def platform_has_fast_fp16(self) -> bool:
+        """Whether 16-bit arithmetic is faster here; Carnot's fast kernels compute in 32 bits."""
+        return False
+
+    @property
+    def platform_has_fast_int8(self) -> bool:
+        """Whether 8-bit arithmetic is faster here; Carnot's fast kernels compute in 32 bits."""
+        return False
+
+    @property
+    def platform_has_tf32(self) -> bool:
+        return False
+
+    @property
+    def num_DLA_cores(self) -> int:
+        return 0
+
+    @property
+    def max_DLA_batch_size(self) -> int:
+        return 0
+
+    def get_plugin_registry(self) -> IPluginRegistry:
+        return get_plugin_registry()
+
+    def create_network(self, flags: int = 0) -> INetworkDefinition:
+        """An empty network. Flags are bits by position; STRONGLY_TYPED alone changes anything."""
+        return INetworkDefinition(self, int(flags), self._logger)
+
+    def create_builder_config(self) -> IBuilderConfig:
+        return IBuilderConfig(self._logger)
+
+    def create_optimization_profile(self) -> IOptimizationProfile:
+        return IOptimizationProfile()
+
+    def build_serialized_network(self, network: INetworkDefinition,
+                                 config: IBuilderConfig) -> IHostMemory | None:
+        """The engine's bytes, for Runtime.deserialize_cuda_engine; None when the log says why not."""
+        native = self._build(network, config)
+        return IHostMemory(native.serialize()) if native else None
+
+    def build_serialized_network_to_stream(self, network: INetworkDefinition,
+                                           config: IBuilderConfig, writer: IStreamWriter) -> bool:
+        """As build_serialized_network, into a writer."""
+        data = self.build_serialized_network(network, config)
+        while data:
+            taken = writer.write(data)
+            if taken <= 0:
+                self._fail(f"a writer that took {taken} bytes", "one that takes the engine's")
+                return False
+            data = data[taken:]
+        return data is not None
+
+    def build_engine_with_config(self, network: INetworkDefinition,
+                                 config: IBuilderConfig) -> ICudaEngine | None:
+        """An engine that is ready to run; None when the log says why not."""
+        native = self._build(network, config)
+        return ICudaEngine(native, self._logger) if native else None
+
+    def build_engine(self, network: INetworkDefinition,
+                     config: IBuilderConfig) -> ICudaEngine | None:
+        """As build_engine_with_config; the name before version 10."""
+        return self.build_engine_with_config(network, config)
+
+    def is_network_supported(self, network: INetworkDefinition, config: IBuilderConfig) -> bool:
+        """Whether the network can be built with the configuration, as far as flags tell."""
+        return self._admits(network, config)
+
+    def _admits(self, network: INetworkDefinition, config: IBuilderConfig) -> bool:
+        expect(network, INetworkDefinition, "network")
+        expect(config, IBuilderConfig, "config")
+        if network.num_outputs == 0:
+            self._fail("a network without outputs", "one or more",
+                       "parse a model, or mark tensors as outputs")
+            return False
+        typed = network.get_flag(NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+        wide = [flag.name for flag in (*_PERMITS, BuilderFlag.INT8, BuilderFlag.FP8)
+                if config.get_flag(flag)]
+        if typed and wide:
+            self._fail(f"a strongly typed network with the flag {wide[0]}",
+                       "its own types alone", "clear the flag, or create the network without "
+                       "STRONGLY_TYPED")
+            return False
+        if config.get_flag(BuilderFlag.INT8) and not any(
+                layer._operator in _QUANTIZED for layer in network):
+            self._fail("the flag INT8 for a network that is not quantized",
+                       "scales: QuantizeLinear and DequantizeLinear in the model",
+                       "calibration is not there yet; build at FP32 or FP16")
+            return False
+        return self._admits_precisions(network, config)
+
+    def _admits_precisions(self, network: INetworkDefinition, config: IBuilderConfig) -> bool:
+        wanted = [layer for layer in network._layers.values()
+                  if layer.precision_is_set and layer._precision not in
+                  (DataType.FLOAT, layer.get_output_type(0))]
+        if not wanted:
+            return True
+        text = (f"layer {wanted[0].name} is asked to compute in {wanted[0].precision}"
+                + (f", and {len(wanted) - 1} more" if len(wanted) > 1 else ""))
+        if config.get_flag(BuilderFlag.OBEY_PRECISION_CONSTRAINTS):
+            self._fail(text, "precisions of single layers, which are not there yet",
+                       "clear OBEY_PRECISION_CONSTRAINTS")
+            return False
+        self._log(Severity.WARNING, f"{text}; it computes in its own type: precisions of single "
+                  "layers are not there yet")
+        return True
+
+    def _options(self, network: INetworkDefinition, config: IBuilderConfig) -> Any:
+        options = _carnot.BuildOptions()
+        options.profiles = [ranges for ranges in map(ranges_of, config._profiles) if ranges]
+        options.permits = [type_name(dtype) for flag, dtype in _PERMITS.items()
+                           if config.get_flag(flag)]
+        options.workspace_bytes = config._pools.get(MemoryPoolType.WORKSPACE, 0)
+        options.optimization_level = config.builder_optimization_level
+        options.log_level = threshold(self._logger)
+        if config.get_flag(BuilderFlag.DISABLE_TIMING_CACHE):
+            options.timing_cache = "none"
+        elif config._cache is not None:
+            options.timings = config._cache._text
+        return options
+
+    def _build(self, network: INetworkDefinition, config: IBuilderConfig) -> Any:
+        if not self._admits(network, config):
+            return None
+        for flag, consequence in _WITHOUT.items():
+            if config.get_flag(flag):
+                self._log(Severity.WARNING, f"flag {flag.name}: {consequence}")
+        try:
+            with self._reporting(), monitored(config.progress_monitor) as progress:
+                options = self._options(network, config)
+                native = _carnot.build(
+                    network._native, options,
+                    log=lambda severity, text: self._log(Severity(severity), text),
+                    progress=progress)
+                if config._cache is not None and options.timings is not None:
+                    config._cache._text = options.timings
+                return native
+        except Cancelled as cancelled:
+            self._log(Severity.WARNING,
+                      f"the build was cancelled in phase {cancelled} by the progress monitor")
+        return None
