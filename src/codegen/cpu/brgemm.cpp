@@ -30,6 +30,7 @@ class Generator : public TileGenerator {
   void multiplyTaps(size_t countField, int k);
   void multiplyTap(int k);
   void multiplyStep(int step, int bOffset);
+  void fetchA(int step, int k);
 
   const BrgemmSpec spec_;
 };
@@ -78,6 +79,7 @@ void Generator::multiplyTap(int k) {
     for (int i = 0; i < n; ++i) {
       if (spec_.prefetchEvery && i % spec_.prefetchEvery == 0)
         prefetcht1(ptr[ahead + fetched++ * kLineBytes]);
+      if (spec_.aFetchAhead && n == k) fetchA(i, k);
       multiplyStep(i, i * bStep);
       if (!spec_.packedB) add(b, bStride);
     }
@@ -119,6 +121,15 @@ void Generator::multiplyTap(int k) {
 }
 
 #undef ARGUMENT
+
+// The lines of A that rows start in, spread over the products of a tap.
+void Generator::fetchA(int step, int k) {
+  for (int row = step; row < spec_.tile.rows; row += k) {
+    const int64_t place = row * spec_.aRowStride;
+    if (row > 0 && place / kLineBytes == (place - spec_.aRowStride) / kLineBytes) continue;
+    prefetcht0(ptr[tapA + static_cast<int>(place + spec_.aFetchAhead)]);
+  }
+}
 
 void Generator::multiplyStep(int step, int bOffset) {
   const int rows = spec_.tile.rows, vectors = spec_.tile.vectors;

@@ -25,6 +25,9 @@ struct BrgemmSpec {
   // Of a packed B with k known: fetches a line of BrgemmArguments::prefetch into the second cache
   // every so many products, 1, 2, 4 or 8; 0: never.
   int prefetchEvery = 0;
+  // Fetches A so many bytes ahead, a line for each row and tap of at most 32 products; 0: never.
+  // For an A from memory, in pieces too short for the processor to foresee the next.
+  int aFetchAhead = 0;
 
   // The most rows that leave registers enough for `vectors`.
   static int maxRows(int lanes, int vectors, bool packedB = true);

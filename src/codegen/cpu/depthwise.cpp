@@ -68,7 +68,10 @@ void Generator::multiplyRow() {
     for (int tap = 0; tap < spec_.kernel; ++tap) {
       const int start = column - tap * spec_.dilation;
       if (start < 0 || start % spec_.stride || start / spec_.stride >= spec_.tile.rows) continue;
-      if (!loaded) vmovups(value, ptr[xRow + column * vectorBytes()]);
+      if (!loaded) {
+        prefetcht0(ptr[xRow + column * vectorBytes() + spec_.fetchAhead]);
+        vmovups(value, ptr[xRow + column * vectorBytes()]);
+      }
       loaded = true;
       Xmm to = sum(start / spec_.stride, 0);
       if (inRegisters)

@@ -18,6 +18,7 @@ struct DepthwiseSpec {
   TileSpec tile;
   int kernel = 1, stride = 1, dilation = 1;  // along the line
   int firstColumn = 0, lastColumn = 0;       // columns of [first, last) lie inside the image
+  int fetchAhead = 0;                        // of x, bytes ahead of its reading
 
   int columns() const { return (tile.rows - 1) * stride + (kernel - 1) * dilation + 1; }
   // The most pixels that leave registers enough for the kernel.

@@ -27,6 +27,7 @@ struct TileSpec {
   // From Input 0, the sum, and Input i, operands[i - 1]. Empty: the sum itself.
   ScalarProgram epilogue;
   std::vector<EpilogueOperand> operands;
+  int fetchAhead = 0;  // of operands that are Element, bytes ahead of their reading; 0: never
   friend bool operator==(const TileSpec&, const TileSpec&) = default;
 };
 

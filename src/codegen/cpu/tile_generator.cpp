@@ -130,8 +130,12 @@ void TileGenerator::storeSums() {
   });
 }
 
+int TileGenerator::pointerAt(size_t operand) const {
+  return static_cast<int>((tile_.epilogue.outputs.size() + operand) * sizeof(void*));
+}
+
 VectorSource TileGenerator::operandSource(size_t operand, int v) {
-  const int at = static_cast<int>((tile_.epilogue.outputs.size() + operand) * sizeof(void*));
+  const int at = pointerAt(operand);
   auto pointer = [this, at] { mov(scratch, ptr[pointers + at]); };
   switch (tile_.operands[operand]) {
     case EpilogueOperand::Scalar:
@@ -144,6 +148,15 @@ VectorSource TileGenerator::operandSource(size_t operand, int v) {
       return VectorSource::dense([=, this] { return pointer(), scratch + place; });
   }
   throwInternal("an epilogue's operand is of an unknown kind");
+}
+
+void TileGenerator::fetchOperands() {
+  if (tile_.fetchAhead == 0) return;
+  for (size_t operand = 0; operand < tile_.operands.size(); ++operand) {
+    if (tile_.operands[operand] != EpilogueOperand::Element) continue;
+    mov(scratch, ptr[pointers + pointerAt(operand)]);
+    prefetcht0(ptr[scratch + place + tile_.fetchAhead]);
+  }
 }
 
 // Runs the epilogue over one sum after the other. The last sums wait in memory where the emitter
@@ -178,6 +191,7 @@ void TileGenerator::finishSums() {
         mov(scratch, ptr[pointers + static_cast<int>(output * sizeof(void*))]);
         return scratch + place;
       }));
+    fetchOperands();
     emitter_->emit(registers, sources, sinks,
                    {.active = masked(v), .mask = k1, .count = tailLanes});
     if (rowOperands && v + 1 == tile_.vectors) add(rowPlace, ARGUMENT(rowOperandStride));

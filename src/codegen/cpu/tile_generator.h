@@ -42,7 +42,9 @@ class TileGenerator : public Assembler {
   void initializeSums();
   void storeSums();
   void finishSums();
+  int pointerAt(size_t operand) const;  // within TileArguments::pointers
   VectorSource operandSource(size_t operand, int v);
+  void fetchOperands();
 
   const TileSpec tile_;
   std::unique_ptr<ScalarEmitter> emitter_;

@@ -11,6 +11,8 @@ namespace carnot {
 namespace {
 
 constexpr int64_t kMaxKernel = 64;  // along a line: the code is unrolled over it
+// The input is fetched a line of the output ahead, or so many bytes: memory answers in that time.
+constexpr int64_t kFetchAhead = 8192;
 
 std::variant<Refusal, ConvProblem> analyze(const Problem& problem) {
   if (!problem.device.isa.has(Isa::Avx2)) return Refusal{"is generated for AVX2 and AVX-512"};
@@ -112,6 +114,8 @@ DepthwiseExecutable::DepthwiseExecutable(const BoundDepthwise& owner, const Conv
   spec.kernel = static_cast<int>(conv.width.kernel);
   spec.stride = static_cast<int>(conv.width.stride);
   spec.dilation = static_cast<int>(conv.width.dilation);
+  spec.fetchAhead =
+      static_cast<int>(std::max(kFetchAhead, conv.height.stride * shapes.inWidth * conv.block * 4));
   for (int64_t tile = 0; tile < tiles.count(); ++tile) {
     const int64_t pixel = tiles.firstRow(tile), size = tiles.firstRow(tile + 1) - pixel;
     const int64_t start = pixel * conv.width.stride - conv.width.padBegin;

@@ -11,6 +11,7 @@ namespace carnot {
 namespace {
 
 constexpr int64_t kMaxTaps = 1 << 20;
+constexpr int64_t kTilesAhead = 2;  // how far ahead of its use a tile's memory is fetched
 
 // The weights of each group as panels of `vectors` blocks of output channels, the last panel only
 // as wide as it needs. A panel is a list of rows, one for each product of an output: for input
@@ -284,11 +285,14 @@ void ConvExecutable::makeKernels() {
         spec.tailK = last ? static_cast<int>(tail) : 0;
         spec.aRowStride = conv.width.stride * pixelFloats_ * 4;
         spec.aKStride = (plain ? conv.width.dilation : 1) * 4;
+        if (!copies_ && !plain)
+          spec.aFetchAhead = static_cast<int>(kTilesAhead * spec.tile.rows * spec.aRowStride);
         spec.tile.accumulate = stage == Middle || stage == Last;
         spec.prefetchEvery =
             prefetchEvery(tilesOfBand, panels().vectors, static_cast<int>(conv.block));
         if (last) {
           spec.tile.epilogue = conv.region.program;
+          spec.tile.fetchAhead = static_cast<int>(kTilesAhead * spec.tile.rows * conv.block * 4);
           for (const BlockedOperand& operand : conv.operands)
             spec.tile.operands.push_back(operand.kind);
         }

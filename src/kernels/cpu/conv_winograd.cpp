@@ -33,6 +33,7 @@ namespace {
 constexpr int64_t kPositions = Winograd::kPositions, kOut = Winograd::kOutputs,
                   kIn = Winograd::kInputs;
 constexpr int kFinishedPixels = 4;  // by one turn of the epilogue's loop
+constexpr int kFetchedPixels = 32;  // ahead of their reading
 
 std::variant<Refusal, ConvProblem> analyze(const Problem& problem) {
   if (!problem.device.isa.has(Isa::Avx2)) return Refusal{"is generated for AVX2 and AVX-512"};
@@ -253,6 +254,7 @@ void WinogradExecutable::makeKernels() {
   tail.k = 1;
   tail.tile.accumulate = true;
   tail.tile.epilogue = conv().region.program;
+  tail.tile.fetchAhead = static_cast<int>(kFetchedPixels * block * 4);
   for (const BlockedOperand& operand : conv().operands) tail.tile.operands.push_back(operand.kind);
   for (int several = 0; several < 2; ++several) {
     tail.tile.rows = several ? kFinishedPixels : 1;

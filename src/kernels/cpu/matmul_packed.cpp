@@ -241,6 +241,7 @@ MatMulExecutable::MatMulExecutable(const BoundMatMul& owner, int64_t m) : owner_
         if (stage == Only || stage == Last) {
           spec.tile.epilogue = owner.analysis_.region.program;
           spec.tile.operands = owner.analysis_.kinds;
+          spec.tile.fetchAhead = static_cast<int>(spec.tile.rows * panels.n * 4);
         }
         kernels_[stage][narrow][small] = &owner.kernels_.get(spec);
       }
