@@ -19,7 +19,6 @@ from ._progress import Cancelled, monitored
 from ._types import IHostMemory, type_name
 
 _PERMITS = {BuilderFlag.FP16: DataType.HALF, BuilderFlag.BF16: DataType.BF16}
-_QUANTIZED = {"QuantizeLinear", "DequantizeLinear"}
 
 # What is asked for and cannot be had; the build goes on without it.
 _WITHOUT = {
@@ -29,9 +28,9 @@ _WITHOUT = {
     BuilderFlag.STRIP_PLAN: "the engine keeps its weights",
     BuilderFlag.WEIGHT_STREAMING: "weights are not streamed",
     BuilderFlag.SPARSE_WEIGHTS: "sparse weights are treated as dense",
-    BuilderFlag.FP8: "layers that the model does not quantize itself stay as they are",
-    BuilderFlag.FP4: "layers that the model does not quantize itself stay as they are",
-    BuilderFlag.INT4: "layers that the model does not quantize itself stay as they are",
+    BuilderFlag.FP8: "layers stay in wider types",
+    BuilderFlag.FP4: "layers stay in wider types",
+    BuilderFlag.INT4: "layers stay in wider types",
 }
 
 
@@ -143,11 +142,9 @@ class Builder(Reporting):
                        "its own types alone", "clear the flag, or create the network without "
                        "STRONGLY_TYPED")
             return False
-        if config.get_flag(BuilderFlag.INT8) and not any(
-                layer._operator in _QUANTIZED for layer in network):
-            self._fail("the flag INT8 for a network that is not quantized",
-                       "scales: QuantizeLinear and DequantizeLinear in the model",
-                       "calibration is not there yet; build at FP32 or FP16")
+        if config.get_flag(BuilderFlag.INT8):
+            self._fail("the flag INT8", "8-bit arithmetic, which is not there yet",
+                       "build at FP32 or FP16")
             return False
         return self._admits_precisions(network, config)
 

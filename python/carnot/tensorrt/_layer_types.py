@@ -5,54 +5,38 @@ from __future__ import annotations
 from ._enums import LayerType
 
 _KINDS = {
-    LayerType.CONVOLUTION: "Conv ConvInteger QLinearConv DeformConv",
+    LayerType.CONVOLUTION: "Conv",
     LayerType.DECONVOLUTION: "ConvTranspose",
-    LayerType.POOLING: "MaxPool AveragePool GlobalAveragePool GlobalMaxPool LpPool GlobalLpPool",
-    LayerType.MATRIX_MULTIPLY: "MatMul Gemm MatMulInteger QLinearMatMul",
-    LayerType.ACTIVATION: "Relu LeakyRelu Sigmoid Tanh Elu Selu Celu Gelu HardSigmoid HardSwish "
-                          "Softplus Softsign ThresholdedRelu Clip Mish Swish Shrink",
+    LayerType.POOLING: "MaxPool AveragePool LpPool",
+    LayerType.MATRIX_MULTIPLY: "MatMul",
+    LayerType.ACTIVATION: "Relu LeakyRelu ThresholdedRelu Elu Selu Celu Sigmoid HardSigmoid "
+                          "HardSwish Tanh Gelu Silu Softplus Softsign Mish",
     LayerType.PARAMETRIC_RELU: "PRelu",
-    LayerType.SOFTMAX: "Softmax LogSoftmax Hardmax",
-    LayerType.LRN: "LRN",
-    LayerType.NORMALIZATION: "BatchNormalization InstanceNormalization LayerNormalization "
-                             "GroupNormalization RMSNormalization LpNormalization "
-                             "MeanVarianceNormalization",
+    LayerType.SOFTMAX: "Softmax",
+    LayerType.NORMALIZATION: "InstanceNorm GroupNorm LayerNorm RmsNorm",
+    LayerType.SCALE: "BatchNorm",
     LayerType.CONCATENATION: "Concat",
-    LayerType.ELEMENTWISE: "Add Sub Mul Div Pow Mod Min Max Sum Mean And Or Xor Equal Greater Less "
-                           "GreaterOrEqual LessOrEqual BitwiseAnd BitwiseOr BitwiseXor BitShift",
-    LayerType.UNARY: "Abs Acos Acosh Asin Asinh Atan Atanh Ceil Cos Cosh Erf Exp Floor IsInf IsNaN "
-                     "Log Neg Not Reciprocal Round Sign Sin Sinh Sqrt Tan BitwiseNot",
+    LayerType.ELEMENTWISE: "Add Sub Mul Div Mod Pow Min Max And Or Xor Equal Less LessOrEqual "
+                           "BitwiseAnd BitwiseOr BitwiseXor BitShift",
+    LayerType.UNARY: "Neg Abs Sign Sqrt Reciprocal Exp NaturalLog Erf Sin Cos Tan Asin Acos Atan "
+                     "Sinh Cosh Asinh Acosh Atanh Floor Ceil Round Not IsNaN IsInf BitwiseNot",
     LayerType.PADDING: "Pad",
-    LayerType.SHUFFLE: "Reshape Transpose Flatten DepthToSpace SpaceToDepth",
-    LayerType.SQUEEZE: "Squeeze",
-    LayerType.UNSQUEEZE: "Unsqueeze",
-    LayerType.REDUCE: "ReduceSum ReduceMean ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 "
-                      "ReduceLogSum ReduceLogSumExp ReduceSumSquare",
-    LayerType.TOPK: "TopK ArgMax ArgMin",
-    LayerType.GATHER: "Gather GatherElements GatherND",
-    LayerType.SCATTER: "Scatter ScatterElements ScatterND",
-    LayerType.CONSTANT: "Constant",
-    LayerType.IDENTITY: "Identity",
-    LayerType.CAST: "Cast CastLike",
-    LayerType.SLICE: "Slice Split Expand Tile",
-    LayerType.SHAPE: "Shape Size",
-    LayerType.RESIZE: "Resize Upsample",
-    LayerType.SELECT: "Where",
-    LayerType.FILL: "ConstantOfShape Range RandomNormal RandomUniform RandomNormalLike "
-                    "RandomUniformLike EyeLike",
-    LayerType.QUANTIZE: "QuantizeLinear",
-    LayerType.DEQUANTIZE: "DequantizeLinear",
-    LayerType.DYNAMIC_QUANTIZE: "DynamicQuantizeLinear",
-    LayerType.EINSUM: "Einsum",
+    LayerType.SHUFFLE: "Reshape Transpose",
+    LayerType.REDUCE: "Reduce",
+    LayerType.TOPK: "TopK ArgReduce",
+    LayerType.GATHER: "Gather GatherElements GatherNd",
+    LayerType.SCATTER: "ScatterElements ScatterNd",
+    LayerType.CAST: "Cast",
+    LayerType.SLICE: "Slice Expand",
+    LayerType.SHAPE: "ShapeOf Symbolic",
+    LayerType.RESIZE: "Resize",
+    LayerType.SELECT: "Where Trilu",
+    LayerType.FILL: "Range",
     LayerType.ONE_HOT: "OneHot",
-    LayerType.NON_ZERO: "NonZero",
     LayerType.GRID_SAMPLE: "GridSample",
-    LayerType.NMS: "NonMaxSuppression",
     LayerType.REVERSE_SEQUENCE: "ReverseSequence",
-    LayerType.CUMULATIVE: "CumSum CumProd",
-    LayerType.RECURRENCE: "LSTM GRU RNN Loop Scan",
-    LayerType.CONDITION: "If",
-    LayerType.ROTARY_EMBEDDING: "RotaryEmbedding",
+    LayerType.CUMULATIVE: "CumSum",
+    LayerType.IDENTITY: "Reformat BitCast",
 }
 _TYPES = {name: kind for kind, names in _KINDS.items() for name in names.split()}
 

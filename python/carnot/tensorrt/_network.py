@@ -203,10 +203,6 @@ class ILayer:
     def reset_output_type(self, index: int) -> None:
         self._types.pop(index, None)
 
-    @property
-    def _operator(self) -> str:
-        return self._layer.type
-
     def __repr__(self) -> str:
         return f"<ILayer {self.name}: {self.type}>"
 
