@@ -23,6 +23,7 @@ const std::map<std::string, std::string> kUsages = {
     {"explain", "carnot explain MODEL.onnx|FILE.engine [options]"},
     {"inspect", "carnot inspect FILE.engine [options]"},
     {"exec", "carnot exec --onnx=MODEL.onnx|--loadEngine=FILE.engine [options]"},
+    {"compare", "carnot compare MODEL.onnx [options]"},
     {"version", "carnot version"},
 };
 
@@ -235,6 +236,15 @@ Finish addExec(CLI::App& app) {
   };
 }
 
+// All that follows is for Python to understand.
+Finish addCompare(CLI::App& app) {
+  app.set_help_flag();
+  app.prefix_command();
+  return [&app]() -> Command {
+    return succeeding([arguments = app.remaining()] { runCompare(arguments); });
+  };
+}
+
 std::string versionText() { return fmt::format("carnot {}\n", version()); }
 
 Finish addVersion(CLI::App&) {
@@ -252,6 +262,7 @@ constexpr CommandRow kCommands[] = {
     {"explain", "say which kernels each layer could have had, and why it has this one", addExplain},
     {"inspect", "say what an engine is: its inputs, outputs, shapes and machine", addInspect},
     {"exec", "build, run and time with trtexec's flags and output", addExec},
+    {"compare", "run a model beside onnxruntime up to the first layer that differs", addCompare},
     {"version", "print the version", addVersion},
 };
 

@@ -48,5 +48,8 @@ void runBuild(const BuildArguments& arguments);
 void runBench(const BenchArguments& arguments);
 void runExplain(const ExplainArguments& arguments);
 void runInspect(const InspectArguments& arguments);
+// Becomes the Python program carnot.compare, since onnxruntime is there. Throws UsageError when no
+// Python has what it needs.
+void runCompare(const std::vector<std::string>& words);
 
 }  // namespace carnot::cli

@@ -54,6 +54,11 @@ def type_of(name: str) -> Type:
     return _TYPES[name]
 
 
+def is_numpy(name: str) -> bool:
+    """Whether NumPy has the type itself."""
+    return name in _NUMPY
+
+
 def _pack(array: np.ndarray, per_byte: int) -> np.ndarray:
     """One element a byte to `per_byte` in each, the first in the low bits."""
     bits = 8 // per_byte
