@@ -37,6 +37,7 @@ Error::Error(ErrorCode code, std::string has, std::string needs, std::string rem
 }
 
 Error& Error::within(std::string frame) {
+  if (!context_.empty() && context_.front() == frame) return *this;  // said already
   context_.insert(context_.begin(), std::move(frame));
   compose();
   return *this;

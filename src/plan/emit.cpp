@@ -203,7 +203,9 @@ class Emitter {
       copy.contents.clear();
       copy.viewOf = index;
       copy.viewOffset = {};
-      if (source.kind != EngineTensor::Kind::Input) source.name += "/source";
+      // An input, or another output, keeps the name that the application knows it by.
+      if (source.kind != EngineTensor::Kind::Input && source.kind != EngineTensor::Kind::Output)
+        source.name += "/source";
       index = static_cast<int32_t>(engine_.tensors.size());
       engine_.tensors.push_back(std::move(copy));
     }

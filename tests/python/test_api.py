@@ -87,6 +87,32 @@ def test_arrays_go_in(engine, x):
     np.testing.assert_allclose(has, wanted(np.asarray(array, np.float32)), rtol=1e-6)
 
 
+def test_outputs_keep_their_names():
+    """Also where several are one tensor, an input or a constant."""
+    nodes = [helper.make_node("Relu", ["x"], ["r"]), helper.make_node("Identity", ["r"], ["again"]),
+             helper.make_node("Identity", ["x"], ["same"]),
+             helper.make_node("Identity", ["b"], ["fixed"]),
+             helper.make_node("Reshape", ["r", "flat"], ["view"])]
+    names = ["again", "r", "same", "fixed", "view"]
+    engine = build(model_of(
+        nodes, [("x", TensorProto.FLOAT, [2])],
+        [(name, TensorProto.FLOAT, [2]) for name in names],
+        [("b", BIAS), ("flat", np.array([-1]))]))
+    assert [info.name for info in engine.outputs] == names
+    result = engine.run({"x": np.array([-1, 2], np.float32)})
+    assert [result[name].tolist() for name in names] == [[0, 2], [0, 2], [-1, 2], [-30, 1], [0, 2]]
+
+
+def test_errors_name_the_file_once(tmp_path):
+    model = model_of([helper.make_node("NoSuchThing", ["x"], ["y"])],
+                     [("x", TensorProto.FLOAT, [2])], [("y", TensorProto.FLOAT, [2])])
+    path = tmp_path / "odd.onnx"
+    onnx.save(model, path)
+    with pytest.raises(carnot.Error, match="NoSuchThing") as caught:
+        carnot.build(path)
+    assert str(caught.value).count("odd.onnx") == 1
+
+
 def test_outputs_go_where_told(engine):
     context, y = engine.context(), np.full((5, 2), -1, np.float32)
     result = context.run({"x": X}, out={"y": y})

@@ -11,8 +11,7 @@ import numpy as np
 
 from .._arrays import is_numpy
 from .._build import AppliedPatch, build
-from .._engine import Context, Engine
-from .._error import Error
+from .._engine import Engine
 from .._watch import LayerOutput
 from ._bisect import Culprit, Outcome, Suspect, Trial, find_culprit
 from ._difference import Difference, Tolerance, measure
@@ -152,8 +151,8 @@ class _Comparison:
         if shapes and not self._options.get("profiles"):
             self._options["profiles"] = {name: tuple(dims) for name, dims in shapes.items()}
         self._patches: list[AppliedPatch] = []
-        self._context = Context(self._builder(self._path, patches=self._patches.append,
-                                              **self._options))
+        self._context = self._builder(self._path, patches=self._patches.append,
+                                      **self._options).context()
         self._model = Model.read(self._path)
         engine = self._context.engine
         self.report.inputs = make_inputs(engine, self._model, given, shapes, seed)
@@ -247,7 +246,7 @@ class _Comparison:
             options["patch_limit"] = trial.patch_limit
         if trial.quick:
             options["optimization_level"] = 0
-        context = Context(self._builder(self._path, **options))
+        context = self._builder(self._path, **options).context()
         outputs, _ = survey(context, self.report.inputs, self._model)
         mine = [output for output in outputs if output.name == found.output.name]
         diverging: list[Output] = []

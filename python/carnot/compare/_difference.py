@@ -74,8 +74,8 @@ class Difference:
 
     def as_json(self) -> dict[str, Any]:
         fields = asdict(self)
-        return {name: str(value) if isinstance(value, (float, complex)) and not np.isfinite(value)
-                else value for name, value in fields.items()}
+        return {name: str(value) if isinstance(value, complex) or value in (math.inf, -math.inf)
+                or value != value else value for name, value in fields.items()}
 
 
 def measure(has: np.ndarray, wanted: np.ndarray, tolerance: Tolerance) -> Difference:

@@ -13,6 +13,10 @@ from .._watch import LayerOutput
 from ._model import Model
 
 
+# Of a tensor that is copied out at the end of a run, since an output's memory cannot hold it before.
+_SOURCE = "/source"
+
+
 @dataclass(frozen=True)
 class Output:
     """What a layer writes, without its contents.
@@ -38,7 +42,11 @@ def survey(context: Context, inputs: Mapping[str, np.ndarray], model: Model
     seen: list[LayerOutput] = []
     results = context.watch(inputs, lambda output: seen.append(output))
     known = {*model.producers, *model.outputs}
-    names = {output.tensor: output.tensor for output in seen if output.tensor in known}
+    names = {}
+    for output in seen:
+        for name in (output.tensor, output.tensor.removesuffix(_SOURCE)):
+            if name in known:
+                names.setdefault(output.tensor, name)
     reformats = [(output.inputs[0], output.tensor) for output in seen
                  if output.operators == "Reformat" and output.inputs]
     for source, copy in reformats:

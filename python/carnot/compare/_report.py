@@ -125,8 +125,8 @@ def culprit_text(culprit: Culprit) -> str:
                 f"  agrees with  --patchLimit {patch.number - 1}, which leaves it and all later ones out\n")
         return text + (f"  agrees with  --skipPass {culprit.skip}\n" if culprit.skip else "")
     if culprit.kind == "operator":
-        return ("culprit: no rewrite and no kernel; the operators of these nodes differ from "
-                "onnxruntime's in carnot's own definition\n")
+        return ("culprit: no rewrite and no kernel; what carnot takes these nodes to mean differs from "
+                "what onnxruntime does\n")
     if culprit.kind == "unsteady":
         return "culprit: unknown; the divergence does not show in a second build\n"
     return f"culprit: unknown; {culprit.why}\n"

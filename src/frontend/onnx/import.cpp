@@ -250,7 +250,7 @@ class Importer {
       try {
         importNode(node, name, scope, body);
       } catch (Error& error) {
-        if (error.context().empty() || error.context().front() != frame) error.within(frame);
+        error.within(frame);
         throw;
       }
     }
