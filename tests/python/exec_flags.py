@@ -21,12 +21,14 @@ ACCEPTED = [
 # Tested on their own: beside --onnx they contradict it.
 ALONE = ["--loadEngine", "--getPlanVersionOnly", "--help"]
 
-# Taken; a warning says that they change nothing.
+# Taken; a warning says that they change nothing. With other values some are refused.
 HARMLESS = [
     "--explicitBatch", "--minTiming=2", "--avgTiming=4", "--heuristic", "--noCompilationCache",
     "--asyncFileReader", "--allocationStrategy=static", "--useManagedMemory", "--exposeDMA",
     "--maxAuxStreams=2", "--persistentCacheRatio=0.5", "--tempdir=/tmp",
-    "--tempfileControls=in_memory:allow",
+    "--tempfileControls=in_memory:allow", "--precisionConstraints=none", "--useRuntime=full",
+    "--hardwareCompatibilityLevel=none", "--runtimePlatform=SameAsBuild", "--sparsity=disable",
+    "--tilingOptimizationLevel=0",
 ]  # fmt: skip
 
 # Known, refused with a reason.

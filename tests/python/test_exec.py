@@ -197,6 +197,14 @@ def test_skipped_inference(folder):
     assert "Performance summary" not in report.sections
 
 
+def test_reports_of_skipped_inference_are_noted(folder):
+    flags = ("--skipInference", "--dumpProfile", "--exportTimes=never.json")
+    report = passed("--loadEngine=small.engine", *flags, cwd=folder)
+    for flag in ("--dumpProfile", "--exportTimes"):
+        assert any(text.startswith(f"{flag} has no effect") for text in report.lines["W"])
+    assert not (folder / "never.json").exists()
+
+
 def test_time_deserialize(folder):
     for source in ("--loadEngine=small.engine", "--onnx=small.onnx"):
         report = passed(source, "--timeDeserialize", cwd=folder)

@@ -113,6 +113,8 @@ PROBLEMS = {
     "formats' count": ("--onnx=small.onnx --inputIOFormats=fp32:chw,fp32:chw", "2 entries"),
     "folder of an export": ("--onnx=small.onnx --exportTimes=none/t.json", "none"),
     "folder as an export": ("--onnx=small.onnx --exportOutput=.", "is a folder"),
+    "folder of a cache": ("--onnx=small.onnx --timingCacheFile=none/t.json", "none"),
+    "model as a cache": ("--onnx=small.onnx --timingCacheFile=dynamic.onnx", "dynamic.onnx"),
     "folder of an engine": ("--onnx=small.onnx --saveEngine=none/e.plan", "none"),
     "engine over its model": ("--onnx=small.onnx --saveEngine=./small.onnx", "model itself"),
     "full disk": ("--onnx=small.onnx --skipInference --saveEngine=/dev/full", "No space left"),

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <initializer_list>
+#include <iterator>
+
 namespace carnot::cli::exec {
 
 namespace {
@@ -26,6 +30,13 @@ constexpr Exclusion kExclusions[] = {
     {"--profilingVerbosity", "--nvtxMode", "they are one flag by two names"},
     {"--getPlanVersionOnly", "--onnx", "it reads the engine of --loadEngine"},
 };
+
+std::vector<std::string> given(const Options& options, std::initializer_list<const char*> flags) {
+  std::vector<std::string> found;
+  std::ranges::copy_if(flags, std::back_inserter(found),
+                       [&](const char* flag) { return options.has(flag); });
+  return found;
+}
 
 void checkProfile(const ProfileSpec& profile, size_t index, size_t count,
                   std::vector<std::string>& problems) {
@@ -69,13 +80,15 @@ void findContradictions(const Options& options, std::vector<std::string>& proble
 }
 
 std::vector<std::string> buildFlagsGiven(const Options& options) {
-  std::vector<std::string> flags;
-  for (const char* flag :
-       {"--minShapes", "--optShapes", "--maxShapes", "--fp16", "--bf16", "--best",
-        "--stronglyTyped", "--noTF32", "--workspace", "--memPoolSize", "--builderOptimizationLevel",
-        "--timingCacheFile", "--noBuilderCache", "--inputIOFormats", "--outputIOFormats"})
-    if (options.has(flag)) flags.push_back(flag);
-  return flags;
+  return given(options, {"--minShapes", "--optShapes", "--maxShapes", "--fp16", "--bf16", "--best",
+                         "--stronglyTyped", "--noTF32", "--workspace", "--memPoolSize",
+                         "--builderOptimizationLevel", "--timingCacheFile", "--noBuilderCache",
+                         "--inputIOFormats", "--outputIOFormats"});
+}
+
+std::vector<std::string> inferenceFlagsGiven(const Options& options) {
+  return given(options, {"--dumpProfile", "--exportProfile", "--exportTimes", "--dumpOutput",
+                         "--exportOutput", "--dumpRawBindingsToFile", "--loadInputs"});
 }
 
 }  // namespace carnot::cli::exec

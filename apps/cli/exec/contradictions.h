@@ -12,5 +12,7 @@ void findContradictions(const Options& options, std::vector<std::string>& proble
 
 // Flags given that only a build heeds: without effect beside --loadEngine.
 std::vector<std::string> buildFlagsGiven(const Options& options);
+// Reports asked for that only inferences give: without effect beside --skipInference.
+std::vector<std::string> inferenceFlagsGiven(const Options& options);
 
 }  // namespace carnot::cli::exec

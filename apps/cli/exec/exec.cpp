@@ -31,8 +31,9 @@ namespace {
 
 void checkOutputFiles(const Options& options) {
   const ReportFlags& report = options.report;
-  for (const std::string& path : {options.build.saveEngine, report.exportTimes, report.exportOutput,
-                                  report.exportProfile, report.exportLayerInfo})
+  for (const std::string& path :
+       {options.build.saveEngine, options.build.timingCacheFile, report.exportTimes,
+        report.exportOutput, report.exportProfile, report.exportLayerInfo})
     if (!path.empty()) checkOutputFile(path, options.model.onnx);
 }
 
@@ -42,6 +43,9 @@ void warnOfIdleFlags(const ParsedLine& line, const Output& output) {
   if (!line.options.build.loadEngine.empty())
     for (const std::string& flag : buildFlagsGiven(line.options))
       output.warning(fmt::format("{} has no effect: the engine is built already", flag));
+  if (line.options.build.skipInference)
+    for (const std::string& flag : inferenceFlagsGiven(line.options))
+      output.warning(fmt::format("{} has no effect: inference is skipped", flag));
   if (deviceInfo().kind != "cpu") return;
   if (line.options.inference.cudaGraph == Choice::On)
     output.warning("--useCudaGraph has no effect on the CPU: an inference is one call");

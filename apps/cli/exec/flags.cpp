@@ -166,7 +166,7 @@ std::string knownText(const KnownFlags& known) {
   constexpr size_t kWidth = 96;
   std::string text = fmt::format("  {}:\n", known.reason), line = "     ";
   for (std::string_view name : known.names) {
-    if (name.ends_with('=')) name.remove_suffix(1);
+    name = name.substr(0, name.find('='));
     if (line.size() + 1 + name.size() > kWidth) text += std::exchange(line, "     ") + "\n";
     line += fmt::format(" {}", name);
   }
@@ -192,7 +192,8 @@ std::string helpText() {
       "usage: carnot exec --onnx=MODEL.onnx|--loadEngine=FILE.engine [options]\n\n"
       "Builds, runs and times an engine, with trtexec's flags and output. Values follow their "
       "flag\n"
-      "after = or a space. -h and -v are short for --help and --verbose.\n";
+      "after = or a space. -h and -v are short for --help and --verbose. The number of threads is "
+      "that\nof CARNOT_THREADS, else of the cores allowed; an engine's, what it was tuned for.\n";
   for (const FlagGroup& group : flagGroups()) {
     text += fmt::format("\n=== {} ===\n", group.title);
     for (const Flag& flag : group.flags) {

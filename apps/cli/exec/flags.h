@@ -32,8 +32,9 @@ struct FlagGroup {
 };
 std::span<const FlagGroup> flagGroups();
 
-// Flags that trtexec has and that change nothing here, or that cannot be obeyed. A list of names
-// that share a reason; "=": the name takes a value.
+// Flags that trtexec has and that change nothing here, or that cannot be obeyed: names that share a
+// reason. "--name=" takes a value; "--name=none" takes one too, and says with this one what is so
+// anyway.
 struct KnownFlags {
   std::string_view reason;
   std::vector<std::string_view> names;

@@ -154,6 +154,7 @@ Trace runInference(std::span<Bindings> streams, const InferenceFlags& flags,
     drivers.emplace_back(streams, flags, halt, layers, origin).run();
     return collect(drivers);
   }
+  drivers.reserve(streams.size());
   for (size_t i = 0; i < streams.size(); ++i)
     drivers.emplace_back(streams.subspan(i, 1), flags, halt, i == 0 ? layers : nullptr, origin);
   {

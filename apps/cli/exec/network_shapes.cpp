@@ -14,6 +14,7 @@ namespace {
 
 void checkNames(const char* flag, const Shapes& patterns, const std::vector<TensorInfo>& inputs) {
   std::vector<std::string> names;
+  names.reserve(inputs.size());
   for (const TensorInfo& input : inputs) names.push_back(input.name);
   for (const auto& entry : patterns) requireMatch(flag, entry.first, names);
 }
@@ -111,6 +112,7 @@ std::vector<Profile> buildProfiles(const Options& options, const std::vector<Ten
   std::vector<ProfileSpec> specs = options.build.profiles;
   if (specs.empty()) specs.emplace_back();
   std::vector<Profile> profiles;
+  profiles.reserve(specs.size());
   for (const ProfileSpec& spec : specs)
     profiles.push_back(makeProfile(spec, shapes, inputs, output));
   if (profiles.size() == 1 && profiles[0].inputs.empty()) profiles.clear();

@@ -24,14 +24,16 @@ const Flag* findFlag(std::string_view name) {
 struct Known {
   std::string_view reason;
   bool takesValue = false;
+  std::string_view idleValue;  // that changes nothing; empty: none does
 };
 
 std::optional<Known> findKnown(std::span<const KnownFlags> lists, std::string_view name) {
   for (const KnownFlags& list : lists)
     for (std::string_view known : list.names) {
-      bool takesValue = known.ends_with('=');
-      if (takesValue) known.remove_suffix(1);
-      if (known == name) return Known{list.reason, takesValue};
+      size_t equals = std::min(known.find('='), known.size());
+      if (known.substr(0, equals) != name) continue;
+      bool takesValue = equals < known.size();
+      return Known{list.reason, takesValue, takesValue ? known.substr(equals + 1) : ""};
     }
   return std::nullopt;
 }
@@ -91,9 +93,12 @@ class LineParser {
   }
 
   void takeKnown(const Known& known, bool idle) {
-    if (known.takesValue && !value_ && !rest_.empty() && !rest_.front().starts_with('-')) next();
+    if (known.takesValue && !value_ && !rest_.empty() && !rest_.front().starts_with('-'))
+      value_ = next();
     if (idle)
       line_.idle.emplace_back(name_, known.reason);
+    else if (!known.idleValue.empty() && value_ == known.idleValue)
+      line_.idle.emplace_back(name_, fmt::format("it is {} anyway", known.idleValue));
     else
       problem(known.reason);
   }
