@@ -218,3 +218,52 @@ def test_cudart_gives_errors(call, code, text):
     assert ok(cudart.cudaGetErrorName(result[0])).decode() == code
     assert cudart.cudaPeekAtLastError() == cudart.cudaGetLastError() == (result[0],)
     assert cudart.cudaGetLastError() == (cudart.cudaError_t.cudaSuccess,)
+
+
+@pytest.fixture(scope="module")
+def library():
+    """The library that carnot.shim lets programs find as libcudart.so."""
+    import _carnot
+    path = os.path.join(os.path.dirname(_carnot.__file__), "..", "shim", "libcudart.so")
+    return ctypes.CDLL(os.path.realpath(path))
+
+
+def test_libcudart_shares_the_memory(library):
+    pointer, stream, size = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_size_t(X.nbytes)
+    assert library.cudaStreamCreate(ctypes.byref(stream)) == 0
+    assert library.cudaMalloc(ctypes.byref(pointer), size) == 0
+    assert library.cudaMemcpyAsync(pointer, ctypes.c_void_p(X.ctypes.data), size, 1, stream) == 0
+    np.testing.assert_array_equal(cuda.from_device(pointer.value, X.shape, X.dtype), X)
+    back = np.zeros_like(X)
+    for kind in (2, 4):
+        assert library.cudaMemcpy(ctypes.c_void_p(back.ctypes.data), pointer, size, kind) == 0
+        np.testing.assert_array_equal(back, X)
+    assert library.cudaMemset(pointer, 0, size) == 0
+    assert not cuda.from_device(pointer.value, X.shape, X.dtype).any()
+    events = [ctypes.c_void_p(), ctypes.c_void_p()]
+    for event in events:
+        assert library.cudaEventCreate(ctypes.byref(event)) == 0
+        assert library.cudaEventRecord(event, stream) == 0
+    took = ctypes.c_float(-1)
+    assert library.cudaEventElapsedTime(ctypes.byref(took), *events) == 0 and took.value >= 0
+    assert library.cudaEventDestroy(events[0]) == 0
+    assert library.cudaStreamSynchronize(stream) == library.cudaStreamDestroy(stream) == 0
+    assert library.cudaFree(pointer) == library.cudaFree(None) == 0
+
+
+@pytest.mark.parametrize("call, status, text", [
+    (lambda c: c.cudaFree(ctypes.c_void_p(int(freed()))), 1, b"freed device memory"),
+    (lambda c: c.cudaMalloc(ctypes.byref(ctypes.c_void_p()), ctypes.c_size_t(1 << 60)), 2, b"free"),
+    (lambda c: c.cudaMemset(ctypes.c_void_p(X.ctypes.data), 0, ctypes.c_size_t(4)), 1,
+     b"not device memory"),
+    (lambda c: c.cudaMemcpy(ctypes.c_void_p(64), ctypes.c_void_p(64), ctypes.c_size_t(4), 9), 1,
+     b"kind 9"),
+    (lambda c: c.cudaStreamDestroy(ctypes.c_void_p(77)), 400, b"stream"),
+    (lambda c: c.cudaEventSynchronize(ctypes.c_void_p(77)), 400, b"event"),
+    (lambda c: c.cudaSetDevice(1), 101, b"device"),
+])
+def test_libcudart_gives_errors(library, call, status, text):
+    library.cudaGetErrorString.restype = ctypes.c_char_p
+    assert call(library) == status == library.cudaPeekAtLastError()
+    assert text in library.cudaGetErrorString(status)
+    assert library.cudaGetLastError() == status and library.cudaGetLastError() == 0

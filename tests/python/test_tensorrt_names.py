@@ -141,3 +141,13 @@ def test_plugins_are_none():
     assert registry.plugin_creator_list == registry.all_creators == []
     assert registry.get_plugin_creator("Any", "1", "") is None
     assert trt.Builder(trt.Logger()).get_plugin_registry() is registry
+
+
+@pytest.mark.parametrize("name, remedy", [
+    ("IInt8EntropyCalibrator2", "FP16"), ("Refitter", "build again"), ("IPluginV3", "built in"),
+    ("IAlgorithmSelector", "timing cache"), ("Nonsense", ""),
+])
+def test_names_that_are_not_there_say_why(name, remedy):
+    assert not hasattr(trt, name)
+    with pytest.raises(AttributeError, match=f"{name}.*{remedy}"):
+        getattr(trt, name)

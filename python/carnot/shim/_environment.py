@@ -69,6 +69,9 @@ def prepared() -> Iterator[None]:
         _prepend("PATH", str(programs))
         _prepend("PYTHONPATH", str(modules), str(package.parent.parent),
                  str(Path(_carnot.__file__).resolve().parent))
+        libraries = Path(_carnot.__file__).resolve().parent.parent / "shim"
+        if libraries.is_dir():  # with libcudart.so, for programs that load it themselves
+            _prepend("LD_LIBRARY_PATH", str(libraries))
         try:
             yield
         finally:

@@ -42,6 +42,22 @@ def get_nv_onnx_parser_version() -> int:
     return 101600
 
 
+_ABSENT = {
+    "IInt8": "calibration is not there yet; build at FP32 or FP16",
+    "Refitter": "engines cannot be refitted yet; build again",
+    "OnnxParserRefitter": "engines cannot be refitted yet; build again",
+    "IPlugin": "plugins are not there yet; every operator that Carnot knows is built in",
+    "IAlgorithm": "kernels cannot be selected by hand; the timing cache keeps the choice",
+}
+
+
+def __getattr__(name: str) -> object:
+    for start, remedy in _ABSENT.items():
+        if name.startswith(start):
+            raise AttributeError(f"carnot.tensorrt has no {name}: {remedy}")
+    raise AttributeError(f"carnot.tensorrt has no {name}")
+
+
 __all__ = [*_enums.__all__, "Builder", "Dims", "Dims2", "Dims3", "Dims4", "DimsHW",
            "EngineInspector", "IBuilderConfig", "ICudaEngine", "IErrorRecorder", "IExecutionContext",
            "IHostMemory", "ILayer", "ILogger", "INetworkDefinition", "IOptimizationProfile",
