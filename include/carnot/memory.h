@@ -9,8 +9,8 @@ namespace carnot {
 
 // Memory of a device as programs written for CUDA know it: addresses that are allocated, copied to
 // and from, given to a Context and freed. On the CPU it is host memory in a range of addresses that
-// nothing else is ever given, so that an address that was freed, made up or overrun is known as such.
-// May be used from several threads.
+// nothing else is ever given, so that an address that was freed, made up or overrun is known as
+// such. May be used from several threads.
 class DeviceMemory {
  public:
   virtual ~DeviceMemory() = default;
@@ -21,7 +21,8 @@ class DeviceMemory {
   // Aligned to 256 bytes at least, contents undefined. Throws Error: InvalidArgument for no bytes,
   // OutOfMemory.
   virtual void* allocate(size_t bytes) = 0;
-  // Throws Error (InvalidArgument) unless allocate gave the address and it is live; null is ignored.
+  // Throws Error (InvalidArgument) unless allocate gave the address and it is live; null is
+  // ignored.
   virtual void release(void* base) = 0;
 
   struct Place {

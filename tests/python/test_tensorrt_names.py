@@ -60,7 +60,7 @@ def test_enumerations_look_as_upstream():
     (trt.int4, 0.5, None), (trt.fp8, 1, None),
 ])
 def test_element_types(dtype, itemsize, numpy):
-    assert dtype.itemsize == itemsize
+    assert dtype.itemsize == itemsize and type(dtype.itemsize) is type(itemsize)
     if numpy:
         assert trt.nptype(dtype) is numpy
     else:

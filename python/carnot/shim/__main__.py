@@ -54,8 +54,8 @@ def main(arguments: list[str]) -> int:
             sys.argv = arguments
             sys.path[0] = os.path.dirname(os.path.abspath(what))
             runpy.run_path(what, run_name="__main__")
-        elif shutil.which(what):
-            return _run_command([shutil.which(what), *rest])
+        elif program := shutil.which(what):
+            return _run_command([program, *rest])
         else:
             print(f"carnot.shim: {what} is neither a Python script nor a program; needs a script, "
                   "-m module, -c code or a command", file=sys.stderr)

@@ -17,12 +17,8 @@ class BindingNames:
 
     __slots__ = ()
 
-    # Of ICudaEngine.
-    num_io_tensors: int
-    num_optimization_profiles: int
-
     @property
-    def num_bindings(self) -> int:
+    def num_bindings(self: Any) -> int:
         return self.num_io_tensors * self.num_optimization_profiles
 
     def _tensor_of(self: Any, binding: int) -> str | None:
@@ -98,7 +94,7 @@ class BindingNames:
         """Empty: no input holds a shape."""
         return []
 
-    def __len__(self) -> int:
+    def __len__(self: Any) -> int:
         return self.num_bindings
 
     def __bool__(self) -> bool:

@@ -103,14 +103,17 @@ class Builder(Reporting):
     def build_serialized_network_to_stream(self, network: INetworkDefinition,
                                            config: IBuilderConfig, writer: IStreamWriter) -> bool:
         """As build_serialized_network, into a writer."""
-        data = self.build_serialized_network(network, config)
+        engine = self.build_serialized_network(network, config)
+        if engine is None:
+            return False
+        data: bytes = engine
         while data:
             taken = writer.write(data)
             if taken <= 0:
                 self._fail(f"a writer that took {taken} bytes", "one that takes the engine's")
                 return False
             data = data[taken:]
-        return data is not None
+        return True
 
     def build_engine_with_config(self, network: INetworkDefinition,
                                  config: IBuilderConfig) -> ICudaEngine | None:

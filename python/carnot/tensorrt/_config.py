@@ -17,7 +17,7 @@ from ._profile import IOptimizationProfile
 from ._timing_cache import ITimingCache
 
 # Kept and given back; nothing depends on them.
-_KEPT = {
+_KEPT: dict[str, Any] = {
     "avg_timing_iterations": 1, "min_timing_iterations": 1, "profile_stream": 0,
     "engine_capability": EngineCapability.STANDARD, "default_device_type": DeviceType.GPU,
     "DLA_core": -1, "max_aux_streams": -1, "max_num_tactics": -1, "l2_limit_for_tiling": -1,
@@ -40,6 +40,20 @@ class IBuilderConfig(Reporting):
     __slots__ = ("_flags", "_pools", "_level", "_profiles", "_cache", "_sources", "_features",
                  "_quantization", "_device_types", "_calibration_profile", "profiling_verbosity",
                  "progress_monitor", *_KEPT)
+
+    avg_timing_iterations: int
+    min_timing_iterations: int
+    profile_stream: int
+    engine_capability: EngineCapability
+    default_device_type: DeviceType
+    DLA_core: int
+    max_aux_streams: int
+    max_num_tactics: int
+    l2_limit_for_tiling: int
+    tiling_optimization_level: TilingOptimizationLevel
+    plugins_to_serialize: list[str]
+    hardware_compatibility_level: HardwareCompatibilityLevel
+    runtime_platform: RuntimePlatform
 
     def __init__(self, logger: ILogger) -> None:
         super().__init__(logger)

@@ -27,7 +27,8 @@ class DataType(Enum):
     @property
     def itemsize(self) -> float:
         """Bytes of an element: half a byte for types of four bits."""
-        return _ITEM_BITS[self] / 8
+        bits = _ITEM_BITS[self]
+        return bits // 8 if bits >= 8 else bits / 8
 
 
 _ITEM_BITS = {

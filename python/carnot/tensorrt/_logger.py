@@ -18,6 +18,9 @@ class Severity(Enum):
     INTERNAL_ERROR, ERROR, WARNING, INFO, VERBOSE = range(5)
 
 
+_Severity = Severity  # inside ILogger, the name is the class's own
+
+
 class ILogger:
     """Hears what Carnot has to say. Derive from it and define log."""
 
@@ -27,7 +30,7 @@ class ILogger:
     def __init__(self) -> None:
         pass
 
-    def log(self, severity: Severity, msg: str) -> None:
+    def log(self, severity: _Severity, msg: str) -> None:
         """Takes one message."""
         raise NotImplementedError(f"{type(self).__name__} does not define log(severity, msg)")
 
@@ -45,21 +48,21 @@ class Logger(ILogger):
         min_severity: messages that matter less are dropped.
     """
 
-    def __init__(self, min_severity: Severity = Severity.WARNING) -> None:
+    def __init__(self, min_severity: _Severity = _Severity.WARNING) -> None:
         super().__init__()
         self.min_severity = min_severity
 
     @property
-    def min_severity(self) -> Severity:
+    def min_severity(self) -> _Severity:
         return self._min_severity
 
     @min_severity.setter
-    def min_severity(self, severity: Severity) -> None:
-        if not isinstance(severity, Severity):
+    def min_severity(self, severity: _Severity) -> None:
+        if not isinstance(severity, _Severity):
             raise TypeError(f"min_severity is {severity!r}; needs a Logger.Severity")
         self._min_severity = severity
 
-    def log(self, severity: Severity, msg: str) -> None:
+    def log(self, severity: _Severity, msg: str) -> None:
         if severity <= self._min_severity:
             letter = "FEWIV"[severity]
             print(f"{time.strftime('[%m/%d/%Y-%H:%M:%S]')} [TRT] [{letter}] {msg}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import _carnot
@@ -316,6 +316,9 @@ class INetworkDefinition(Reporting):
 
     def __bool__(self) -> bool:
         return True
+
+    def __iter__(self) -> Iterator[ILayer]:
+        return (self[index] for index in range(self.num_layers))
 
     def __getitem__(self, index: int) -> ILayer:
         layer = self.get_layer(index + self.num_layers if index < 0 else index)

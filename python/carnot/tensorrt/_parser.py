@@ -144,7 +144,7 @@ class OnnxParser(Reporting):
         try:
             return self._take(_carnot.Network.parse(data, folder))
         except Error as error:
-            issues = _carnot.Network.check(data, folder) or [_Issue(error)]
+            issues: list[Any] = _carnot.Network.check(data, folder) or [_Issue(error)]
         for issue in issues:
             self._note(issue, file, "parse")
         return False
@@ -161,7 +161,7 @@ class OnnxParser(Reporting):
         try:
             return self._take(_carnot.Network.parse_file(path))
         except Error as error:
-            issues = [_Issue(error)]
+            issues: list[Any] = [_Issue(error)]
         if issues[0].code != "Io":
             with open(path, "rb") as file:
                 issues = _carnot.Network.check(file.read(), os.path.dirname(path)) or issues
