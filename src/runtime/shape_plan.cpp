@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 
 #include "base/error.h"
 #include "base/shape.h"
+#include "devices/cpu/memory_limits.h"
 #include "engine/packer.h"
 #include "runtime/loaded_engine.h"
 
@@ -26,8 +28,12 @@ namespace {
 
 using Kind = EngineTensor::Kind;
 
-// More than processors address: sums of a few such sizes still fit 64 bits.
-constexpr size_t kMostBytes = size_t{1} << 57;
+// The most that a tensor may take: what kernels keep of its shape would take as much again, before
+// memory for the tensor itself is asked for. Sums of a few such sizes fit 64 bits.
+size_t mostBytes() {
+  static const size_t total = memoryLimits().total;
+  return std::min(total ? total : SIZE_MAX, size_t{1} << 57);
+}
 
 class Planner {
  public:
@@ -114,10 +120,11 @@ class Planner {
       plan_.dimStarts.push_back(plan_.dims.size());
       int64_t count = physicalCount(tensor.layout, std::span(plan_.dims).subspan(start));
       size_t bytes = dtypeBytes(tensor.dtype, count);
-      if (bytes > kMostBytes)
+      if (bytes > mostBytes())
         throw Error(ErrorCode::OutOfMemory,
                     fmt::format("tensor {} of {} bytes", tensor.name, bytes),
-                    fmt::format("at most {}", kMostBytes), "give smaller inputs");
+                    fmt::format("at most {}, the memory that there is", mostBytes()),
+                    "give smaller inputs");
       plan_.bytes.push_back(bytes);
     }
   }

@@ -326,6 +326,7 @@ TEST(Runtime, RefusesShapesThatDoNotFit) {
       {{{2, 4}, {3}, {2, 8}}, {"input c", "= 8", "needs 6", "width = 3 (of input b)"}},
       {{{2, 4}, {4}, {2, 8}}, {"b is as wide as d", "4 against 3"}},
       {{{0, 4}, {3}, {0, 6}}, {"tensor y", "-1"}},
+      {{{1LL << 40, 4}, {3}, {1LL << 40, 6}}, {"tensor a", "the memory that there is"}},
   };
   auto engine = loaded(sample.data);
   for (const Case& c : cases) {
