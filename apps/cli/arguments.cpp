@@ -42,6 +42,15 @@ class HelpFormatter : public CLI::Formatter {
   }
 };
 
+// For what a time may be, in whichever unit.
+const CLI::Validator kTime(
+    [](std::string& text) {
+      double value = 0;
+      bool holds = CLI::detail::lexical_cast(text, value) && value >= 0 && value <= 1e12;
+      return holds ? std::string() : fmt::format("'{}' is no time; needs 0 or more", text);
+    },
+    "");
+
 // The text of the flags that shape a build, beside what goes straight to BuildOptions.
 struct SourceFlags {
   Source source;
@@ -76,7 +85,7 @@ void addBuildFlags(CLI::App& app, SourceFlags& flags, const std::string& shapesM
   add("--timingCache", build.timingCache, "FILE",
       "where timings are kept between builds, or none; default: in the user's cache folder");
   add("--buildBudget", build.budgetSeconds, "SECONDS", "time for timing kernels; default: no limit")
-      ->check(CLI::NonNegativeNumber);
+      ->check(kTime);
   add("--level", build.optimizationLevel, "0..5",
       "0: estimates decide, 3: the default, 5: every candidate is timed")
       ->check(CLI::Range(0, 5));
@@ -172,10 +181,10 @@ Finish addBench(CLI::App& app) {
       ->check(CLI::Range(1, 1000000000))
       ->type_name("N");
   app.add_option("--duration", bench.seconds, "seconds at least; default: 3")
-      ->check(CLI::NonNegativeNumber)
+      ->check(kTime)
       ->type_name("SECONDS");
   app.add_option("--warmUp", state->warmUpMilliseconds, "before timing, milliseconds; default: 200")
-      ->check(CLI::NonNegativeNumber)
+      ->check(kTime)
       ->type_name("MS");
   app.add_option("--percentile", bench.percentiles, "of the latency; default: 90,95,99")
       ->delimiter(',')

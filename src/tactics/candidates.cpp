@@ -1,3 +1,4 @@
+#include <carnot/names.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -49,15 +50,39 @@ namespace {
 constexpr std::string_view kReference = "reference";
 
 // A request names a kernel or the folder of several: "cpu/conv" covers "cpu/conv/direct". After an
-// '@' stands an ONNX node: then only layers that came from it do without. The reference stays:
-// something must run.
+// '@' stands an ONNX node: then only layers that came from it do without.
+bool covers(std::string_view request, std::string_view kernel) {
+  const std::string_view name = request.substr(0, request.find('@'));
+  return kernel == name ||
+         (kernel.starts_with(name) && kernel.substr(name.size()).starts_with('/'));
+}
+
+// Throws Error (InvalidArgument) for a request that names no kernel.
+void checkRequests(const TacticOptions& options) {
+  for (const std::string& request : options.withoutKernels) {
+    std::vector<std::string> names;
+    for (const Kernel* kernel : cpuKernels()) {
+      std::string_view name = kernel->name();
+      for (size_t end = name.find('/'); end != std::string_view::npos;
+           end = name.find('/', end + 1))
+        names.emplace_back(name.substr(0, end));
+      names.emplace_back(name);
+    }
+    if (std::ranges::any_of(names, [&](const std::string& name) { return covers(request, name); }))
+      continue;
+    std::string near = closest(request.substr(0, request.find('@')), names);
+    throw Error(
+        ErrorCode::InvalidArgument, fmt::format("kernel {} to be left out", request),
+        "a kernel's name or the folder of several",
+        near.empty() ? "`carnot explain` lists them" : fmt::format("did you mean {}?", near));
+  }
+}
+
+// The reference stays: something must run.
 bool leftOut(std::string_view kernel, const Node& node, const TacticOptions& options) {
   auto names = [&](std::string_view request) {
+    if (!covers(request, kernel)) return false;
     const size_t at = request.find('@');
-    const std::string_view name = request.substr(0, at);
-    if (kernel != name &&
-        !(kernel.starts_with(name) && kernel.substr(name.size()).starts_with('/')))
-      return false;
     return at == std::string_view::npos || std::find(node.origins.begin(), node.origins.end(),
                                                      request.substr(at + 1)) != node.origins.end();
   };
@@ -273,6 +298,7 @@ void splitUnsupported(Graph& graph, const TacticOptions& options) {
 }  // namespace
 
 TacticMap gatherAll(Graph& graph, const TacticOptions& options) {
+  checkRequests(options);
   splitUnsupported(graph, options);
   TacticMap tactics;
   for (const auto& node : graph.nodes())

@@ -200,6 +200,8 @@ USAGE_ERRORS = {
     "value missing": (["bench", "small.engine", "--threads"], "--threads"),
     "no number": (["bench", "small.engine", "--threads", "two"], "--threads"),
     "level": (["build", "small.onnx", "-o", "x", "--level", "6"], "--level"),
+    "budget": (["build", "small.onnx", "-o", "x", "--buildBudget", "-1"], "0 or more"),
+    "no time": (["bench", "small.engine", "--duration", "nan"], "0 or more"),
     "phase": (["build", "small.onnx", "-o", "x", "--stopAfter", "fuze"], "fuse"),
     "shape without a name": (["bench", "small.onnx", "--shapes", "1x3"], "no input's name"),
     "shape without dims": (["bench", "small.onnx", "--shapes", "x:axb"], "no count"),
@@ -230,6 +232,7 @@ ERRORS = {
     "build flag beside an engine": (["bench", "small.engine", "--isa", "avx2"], "--isa"),
     "isa": (["build", "small.onnx", "-o", "x", "--isa", "avx3"], "avx3"),
     "pass": (["build", "small.onnx", "-o", "x", "--skipPass", "nonsense"], "nonsense"),
+    "kernel": (["build", "small.onnx", "-o", "x", "--withoutKernel", "cpu/cnv"], "mean cpu/conv?"),
 }
 
 
