@@ -1,0 +1,108 @@
+"""Seeds for the fuzzers: small ONNX models, those of onnx's own suite among them, and engines made
+of them. Usage: make_seeds.py FOLDER; writes FOLDER/<target>/<name>."""
+
+import glob
+import os
+import sys
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+import carnot
+
+LARGEST = 20_000  # bytes of a seed
+
+
+def small_models():
+    """(name, model) with the operators that have kernels of their own."""
+    random = np.random.default_rng(0)
+
+    def model(name, inputs, nodes, **weights):
+        constants = [numpy_helper.from_array(
+            value if isinstance(value, np.ndarray)
+            else random.standard_normal(value).astype(np.float32), key)
+            for key, value in weights.items()]
+        steps = []
+        for index, (op, reads, writes, *attributes) in enumerate(nodes):
+            steps.append(helper.make_node(op, reads.split(" "), writes.split(" "), f"n{index}",
+                                          **(attributes[0] if attributes else {})))
+        values = [helper.make_tensor_value_info(key, TensorProto.FLOAT, dims)
+                  for key, dims in inputs.items()]
+        last = helper.make_tensor_value_info(nodes[-1][2], TensorProto.FLOAT, None)
+        graph = helper.make_graph(steps, name, values, [last], constants)
+        return name, helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)],
+                                       ir_version=8)
+
+    int64 = lambda *values: np.array(values, np.int64)
+    pads = {"pads": [1, 1, 1, 1]}
+    yield model("perceptron", {"x": ["n", 6]},
+                [("Gemm", "x w b", "t"), ("Relu", "t", "y")], w=(6, 5), b=(5,))
+    yield model("convolutions", {"x": ["n", 3, "h", "w"]},
+                [("Conv", "x a b", "c", pads), ("Relu", "c", "d"),
+                 ("Conv", "d e", "f", {"group": 16, **pads}), ("HardSwish", "f", "g"),
+                 ("Conv", "g h", "i"), ("Add", "i d", "j"),
+                 ("MaxPool", "j", "k", {"kernel_shape": [2, 2], "strides": [2, 2]}),
+                 ("GlobalAveragePool", "k", "l"), ("Flatten", "l", "y")],
+                a=(16, 3, 3, 3), b=(16,), e=(16, 1, 3, 3), h=(16, 16, 1, 1))
+    yield model("upwards", {"x": [1, 4, 5, 6]},
+                [("ConvTranspose", "x w", "a", {"strides": [2, 2]}),
+                 ("BatchNormalization", "a s s m v", "b"),
+                 ("Resize", "b  r", "c", {"mode": "linear"}), ("Sigmoid", "c", "y")],
+                w=(4, 3, 2, 2), s=(3,), m=(3,), v=np.ones(3, np.float32),
+                r=np.array([1, 1, 2, 2], np.float32))
+    yield model("attention", {"x": ["n", "s", 8]},
+                [("MatMul", "x q", "a"), ("Reshape", "a d", "b"),
+                 ("Transpose", "b", "c", {"perm": [0, 2, 1, 3]}),
+                 ("Transpose", "b", "k", {"perm": [0, 2, 3, 1]}), ("MatMul", "c k", "e"),
+                 ("Softmax", "e", "f"), ("MatMul", "f c", "g"),
+                 ("Transpose", "g", "h", {"perm": [0, 2, 1, 3]}), ("Reshape", "h o", "i"),
+                 ("Add", "i x", "j"), ("LayerNormalization", "j s t", "l"), ("Tanh", "l", "y")],
+                q=(8, 8), d=int64(0, 0, 2, 4), o=int64(0, 0, 8), s=(8,), t=(8,))
+    yield model("moves", {"x": ["n", 6, 8]},
+                [("Slice", "x a b c", "d"), ("Concat", "x d", "e", {"axis": 2}),
+                 ("Pad", "e p", "f"), ("Gather", "f i", "g", {"axis": 1}),
+                 ("Split", "g", "h j", {"axis": 2}), ("Sub", "h j", "k"),
+                 ("ReduceMean", "k", "l", {"axes": [2]}), ("Shape", "l", "m"),
+                 ("ConstantOfShape", "m", "o"), ("Add", "l o", "q"), ("Exp", "q", "y")],
+                a=int64(1), b=int64(7), c=int64(2), p=int64(0, 0, 1, 0, 1, 1), i=int64(1, 0, 3))
+
+
+def save(folder, name, data):
+    if len(data) <= LARGEST:
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, name), "wb") as file:
+            file.write(data)
+
+
+def save_engines(folder, name, model):
+    for isa in ("native", "portable"):
+        engine = carnot.build(model, threads=1, isa=isa, optimization_level=0, timing_cache=False)
+        save(folder, f"{name}_{isa}", engine.serialize())
+
+
+def main(out):
+    engines = os.path.join(out, "engine_file")
+
+    def save_model(name, data):
+        for target in ("onnx_import", "onnx_build"):
+            save(os.path.join(out, target), name, data)
+
+    for name, model in small_models():
+        data = model.SerializeToString()
+        save_model(name, data)
+        save_engines(engines, name, data)
+    for path in sorted(glob.glob(os.path.join(os.path.dirname(onnx.__file__),
+                                              "backend/test/data/*/*/model.onnx"))):
+        name = os.path.basename(os.path.dirname(path))
+        with open(path, "rb") as file:
+            data = file.read()
+        save_model(name, data)
+        try:
+            save_engines(engines, name, data)
+        except carnot.Error:
+            pass  # refused: a seed of the models alone
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
