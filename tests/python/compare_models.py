@@ -20,7 +20,7 @@ def save(path, nodes, inputs, outputs, weights=(), **options):
 
 
 def chain(path, layers=6, changed=None, width=32, **options):
-    """x[batch, width] through MatMul and Tanh, t0 to t5; the weight of layer `changed` is another."""
+    """x[batch, width] through MatMul and Tanh, t0 to t5; `changed`: a layer with another weight."""
     random = np.random.default_rng(3)
     nodes, weights = [], {}
     for i in range(layers):

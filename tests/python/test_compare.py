@@ -82,8 +82,8 @@ def test_measure_names_the_worst_element():
     has[1, 0, 0] = wanted[1, 0, 0]
     found = measure(has, wanted, Tolerance())
     assert found.index == (1, 2, 99999) and found.has - found.wanted == 5e5
-    error = np.linalg.norm((has - wanted).astype(np.float64)) / np.linalg.norm(wanted.astype(np.float64))
-    assert found.l2 == pytest.approx(error)
+    wide, wanted = has.astype(np.float64), wanted.astype(np.float64)
+    assert found.l2 == pytest.approx(np.linalg.norm(wide - wanted) / np.linalg.norm(wanted))
 
 
 # --- the model's file
@@ -117,7 +117,8 @@ def test_nearest_known_tensors(tmp_path):
 
 @pytest.mark.parametrize("sizes, limit, wanted", [
     ([], 10, []), ([4, 4, 4], 8, [(0, 2), (2, 3)]), ([4, 4, 4], 100, [(0, 3)]),
-    ([4, 50, 4], 8, [(0, 1), (1, 2), (2, 3)]), ([0, 0], 0, [(0, 2)]), ([1, 1], 0, [(0, 1), (1, 2)])])
+    ([4, 50, 4], 8, [(0, 1), (1, 2), (2, 3)]), ([0, 0], 0, [(0, 2)]),
+    ([1, 1], 0, [(0, 1), (1, 2)])])
 def test_windows(sizes, limit, wanted):
     assert [(part.start, part.stop) for part in windows(sizes, limit)] == wanted
 
@@ -132,7 +133,8 @@ def test_made_up_ids_are_rows_of_their_tables(tmp_path):
              gather("words", "ids32", "a"), gather("kinds", "kind", "b"),
              helper.make_node("Cast", ["mask"], ["m"], to=TensorProto.FLOAT),
              helper.make_node("Unsqueeze", ["m", "last"], ["mm"]),
-             helper.make_node("Add", ["a", "b"], ["ab"]), helper.make_node("Mul", ["ab", "mm"], ["y"])]
+             helper.make_node("Add", ["a", "b"], ["ab"]),
+             helper.make_node("Mul", ["ab", "mm"], ["y"])]
     random = np.random.default_rng(0)
     path = save(tmp_path / "ids.onnx", nodes,
                 [(name, TensorProto.INT64, ["batch", "seq"]) for name in ("ids", "kind", "mask")],
@@ -224,7 +226,7 @@ def test_windows_bound_what_onnxruntime_holds(tmp_path, monkeypatch):
         assert report.sessions == [len(names) for names, _, _ in sessions]
         assert max(report.sessions) == most and sum(report.sessions) == 9
         assert all(size <= window for _, size, _ in sessions)
-        assert all(outputs <= len(names) + 1 for names, _, outputs in sessions), "and the model's own"
+        assert all(outputs <= len(names) + 1 for names, _, outputs in sessions), "and its own"
 
 
 def test_what_is_not_reached_is_not_computed(tmp_path):
@@ -270,6 +272,55 @@ def test_integers_must_be_equal(tmp_path):
     assert report.divergence.first.difference.wrong > 0
 
 
+def test_what_went_through_half_precision_is_coarse(tmp_path):
+    """A float32 tensor made of float16 ones is held to their precision, one that is not, is not."""
+    def model(name, scale):
+        nodes = [helper.make_node("Cast", ["x"], ["h"], "halve", to=TensorProto.FLOAT16),
+                 helper.make_node("MatMul", ["h", "w"], ["m"], "matmul"),
+                 helper.make_node("Cast", ["m"], ["f"], "widen", to=TensorProto.FLOAT),
+                 helper.make_node("Mul", ["f", "s"], ["y"], "scale"),
+                 helper.make_node("Mul", ["x", "s"], ["z"], "other")]
+        return save(tmp_path / name, nodes, [("x", TensorProto.FLOAT, [8, 16])],
+                    [("y", TensorProto.FLOAT, [8, 16]), ("m", TensorProto.FLOAT16, [8, 16]),
+                     ("z", TensorProto.FLOAT, [8, 16])],
+                    {"w": np.eye(16, dtype=np.float16), "s": F(scale)})
+
+    path = model("a.onnx", 1)
+    assert compare(path, **QUICK).agrees
+    report = compare(path, reference=model("b.onnx", 1.003), **QUICK)
+    assert report.divergence.first.tensor == "z"
+
+
+def test_tensors_of_functions(tmp_path):
+    """What a function gives bears the caller's name, what is inside it none."""
+    body = [helper.make_node("Relu", ["a"], ["r"], "relu"),
+            helper.make_node("MatMul", ["r", "b"], ["m"], "product")]
+    opset = [helper.make_opsetid("", 17)]
+    function = helper.make_function("own", "Half", ["a", "b"], ["m"], body, opset)
+    nodes = [helper.make_node("Half", ["x", "w"], ["m"], "first", domain="own"),
+             helper.make_node("Half", ["m", "w"], ["r"], "second", domain="own"),
+             helper.make_node("Exp", ["r"], ["y"], "exp")]
+    path = save(tmp_path / "f.onnx", nodes, [("x", TensorProto.FLOAT, [4, 8])],
+                [("y", TensorProto.FLOAT, [4, 8])],
+                {"w": np.random.default_rng(0).standard_normal((8, 8)).astype(F) / 3})
+    model = onnx.load(path)
+    model.functions.append(function)
+    model.opset_import.append(helper.make_opsetid("own", 1))
+    onnx.save(model, path)
+    seen = []
+    report = compare(path, on_tensor=seen.append, patch_limit=0, **QUICK)
+    assert report.agrees and [one.tensor for one in seen] == ["m", "r", "y"]
+    assert len(report.left_out) == 2, "the two Relu"
+
+
+def test_nothing_to_compare(tmp_path):
+    path = save(tmp_path / "b.onnx",
+                [helper.make_node("Cast", ["x"], ["y"], "cast", to=TensorProto.BFLOAT16)],
+                [("x", TensorProto.FLOAT, [2])], [("y", TensorProto.BFLOAT16, [2])])
+    with pytest.raises(carnot.Error, match="no tensor that can be compared"):
+        compare(path, **QUICK)
+
+
 def test_nan_on_both_sides_agrees(tmp_path):
     def model(name, shift):
         nodes = [helper.make_node("Log", ["x"], ["l"], "log"),
@@ -281,7 +332,8 @@ def test_nan_on_both_sides_agrees(tmp_path):
     path = model("a.onnx", 0)
     report = compare(path, **QUICK)
     assert report.agrees and report.inputs["x"].min() < 0, "half of the logarithms are NaN"
-    nodes = [helper.make_node("Abs", ["x"], ["a"], "abs"), helper.make_node("Log", ["a"], ["l"], "log"),
+    nodes = [helper.make_node("Abs", ["x"], ["a"], "abs"),
+             helper.make_node("Log", ["a"], ["l"], "log"),
              helper.make_node("Add", ["l", "one"], ["y"], "add")]
     other = save(tmp_path / "b.onnx", nodes, [("x", TensorProto.FLOAT, [6, 50])],
                  [("y", TensorProto.FLOAT, [6, 50])], {"one": F(1)})

@@ -61,8 +61,8 @@ class Culprit:
     """What was found.
 
     Attributes:
-        kind: "kernel"; "patch"; "operator": it is wrong with no rewrite and no fast kernel; "unsteady": it
-            does not show again; "unclear": trials do not tell.
+        kind: "kernel"; "patch"; "operator": it is wrong with no rewrite and no fast kernel;
+            "unsteady": it does not show again; "unclear": trials do not tell.
         kernels: of kind "kernel": what to leave out, as without_kernels takes it.
         instead: the kernel that then does the layer.
         patch: of kind "patch"; with one rewrite less the layer agrees.

@@ -50,8 +50,8 @@ def _parser() -> _Parser:
     parser = _Parser(
         prog="carnot compare", usage="carnot compare MODEL.onnx [options]", allow_abbrev=False,
         formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=28, width=100),
-        description="Runs a model beside onnxruntime, layer by layer, up to the first that differs, and "
-                    "finds the rewrite or the kernel that makes it differ.",
+        description="Runs a model beside onnxruntime, layer by layer, up to the first that "
+                    "differs, and finds the rewrite or the kernel that makes it differ.",
         epilog="Exit status: 0 all agree, 1 something differs, 2 it could not be compared.")
     parser.add_argument("model", metavar="MODEL.onnx", help="the ONNX model")
 
@@ -65,20 +65,22 @@ def _parser() -> _Parser:
                       help="of made-up inputs; default: 1")
     what.add_argument("--outputsOnly", action="store_true", help="the model's outputs alone")
     what.add_argument("--reference", metavar="FILE.onnx",
-                      help="what onnxruntime runs in place of the model: another version of it, with "
-                           "tensors of the same names")
-    what.add_argument("--window", type=_number(float, 0), default=WINDOW_BYTES / 2**20, metavar="MIB",
+                      help="what onnxruntime runs in place of the model: another version of it, "
+                           "with tensors of the same names")
+    what.add_argument("--window", type=_number(float, 0), default=WINDOW_BYTES / 2**20,
+                      metavar="MIB",
                       help="memory for onnxruntime's tensors at a time; default: 256")
 
     equal = parser.add_argument_group("What counts as equal")
     equal.add_argument("--l2", type=_number(float, 0), metavar="X",
-                       help="relative L2 error of a tensor of floats; default: 1e-4, or 8 units in the "
-                            "last place")
+                       help="relative L2 error of a tensor of floats; default: 1e-4, or 8 units in "
+                            "the last place of the coarsest type on the way")
     equal.add_argument("--rtol", type=_number(float, 0), metavar="X",
-                       help="an element may be off by atol + rtol * its size; default: 1e-3, or 8 units "
-                            "in the last place; integers: 0")
+                       help="an element may be off by atol + rtol * its size; default: 1e-3, or "
+                            "those 8 units; integers: 0")
     equal.add_argument("--atol", type=_number(float, 0), metavar="X",
-                       help="default: rtol times the tensor's largest element; integers: 0, of 8 bits 1")
+                       help="default: rtol times the tensor's largest element; integers: 0, of 8 "
+                            "bits 1")
 
     shown = parser.add_argument_group("What to show")
     shown.add_argument("--all", action="store_true", help="a line for each tensor")
@@ -125,7 +127,7 @@ def _build_options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 class _Screen:
-    """Results on standard output as they come; progress on standard error, if that is a terminal."""
+    """Results on standard output as they come; progress on standard error, if a terminal."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._all = arguments.all

@@ -12,9 +12,10 @@ import numpy as np
 from .._arrays import is_numpy
 from .._build import AppliedPatch, build
 from .._engine import Engine
+from .._error import Error
 from .._watch import LayerOutput
 from ._bisect import Culprit, Outcome, Suspect, Trial, find_culprit
-from ._difference import Difference, Tolerance, measure
+from ._difference import NOISE, Difference, Tolerance, measure, unit_of
 from ._inputs import make_inputs
 from ._layers import Output, nearest, survey, unseen_before, watch, windows
 from ._model import Model
@@ -63,9 +64,11 @@ class Report:
         inputs: the arrays.
         layers: outputs of layers that the engine has.
         compared: how many tensors were, up to the divergence.
-        left_out: outputs of layers that hold no tensor of the model, or one of a type that NumPy lacks.
+        left_out: outputs of layers that hold no tensor of the model, or one of a type that NumPy
+            lacks.
         sessions: tensors of each onnxruntime session.
-        worst: the tensor with the greatest relative L2 error of those that agree.
+        worst: of the tensors that agree, the one with the greatest relative L2 error, noise about
+            zero aside.
         divergence: None when all agree.
     """
 
@@ -94,8 +97,8 @@ def compare(path: str | os.PathLike[str], *, inputs: Mapping[str, np.ndarray] | 
             builder: Callable[..., Engine] = build, **options: Any) -> Report:
     """Compares layer by layer up to the first that differs, and finds what makes it differ.
 
-    The engine runs once to see what it has, then once for each window of onnxruntime's tensors; of its
-    own tensors it holds one at a time.
+    The engine runs once to see what it has, then once for each window of onnxruntime's tensors; of
+    its own tensors it holds one at a time.
 
     Args:
         path: the ONNX file.
@@ -105,16 +108,17 @@ def compare(path: str | os.PathLike[str], *, inputs: Mapping[str, np.ndarray] | 
         tolerance: what counts as equal.
         window: bytes of onnxruntime's tensors held at once; a larger tensor is held alone.
         outputs_only: compares the model's outputs alone.
-        reference: another ONNX file for onnxruntime, such as another version of the model; tensors are
-            matched by name.
+        reference: another ONNX file for onnxruntime, such as another version of the model; tensors
+            are matched by name.
         bisect: whether to look for the culprit; None: unless `reference` is given.
-        on_build, on_tensor, on_divergence, on_trial: called before the first tensor, with each tensor
-            as it is compared, with the first that differs before its culprit is looked for, and with
-            each trial build.
+        on_build, on_tensor, on_divergence, on_trial: called before the first tensor, with each
+            tensor as it is compared, with the first that differs before its culprit is looked for,
+            and with each trial build.
         builder, options: carnot.build and what it is called with.
 
     Raises:
-        Error: what building raises; Unsupported when onnxruntime is missing or does not run the model.
+        Error: what building raises; Unsupported when onnxruntime is missing or does not run the
+            model.
     """
     comparison = _Comparison(os.fspath(path), reference, options, builder, tolerance)
     comparison.prepare(inputs or {}, shapes or {}, seed)
@@ -161,19 +165,27 @@ class _Comparison:
 
     # --- the first that differs
 
-    def find(self, window: int, outputs_only: bool, tell: Callable[[Compared], None]) -> _Found | None:
+    def find(self, window: int, outputs_only: bool, tell: Callable[[Compared], None]
+             ) -> _Found | None:
         """Compares until something differs. Only what a layer wrote can be bisected."""
         self._known: dict[str, Difference] = {}
+        self._units: dict[str, float] = {}  # the coarsest unit that a tensor's numbers went through
         chosen = [output for output in self._outputs if self._comparable(output)]
         if outputs_only:
             chosen = [output for output in chosen if output.name in self._model.outputs]
         else:
-            self.report.left_out = [output.layer for output in self._outputs if output not in chosen]
+            places = {output.place for output in chosen}
+            self.report.left_out = [output.layer for output in self._outputs
+                                    if output.place not in places]
         for part in windows([output.nbytes for output in chosen], window):
             found = self._compare_window([chosen[i] for i in part], tell)
             if found:
                 return found
         self._compare_results(window, tell)
+        if not self.report.compared:
+            raise Error("Unsupported", "no tensor that can be compared",
+                        f"one of a type of NumPy that {self._reference.model.path} has too", "",
+                        (f"file {self._path}",))
         return None
 
     def _comparable(self, output: Output) -> bool:
@@ -185,7 +197,7 @@ class _Comparison:
         found: list[_Found] = []
 
         def look(output: Output, array: np.ndarray) -> bool:
-            difference = measure(array, wanted[output.name], self._tolerance)
+            difference = self._measure(output.name, array, wanted[output.name])
             self._note(Compared(output.name, difference, output.layer, output.place + 1,
                                 len(self._outputs)), tell)
             if difference.diverges:
@@ -203,7 +215,7 @@ class _Comparison:
         for part in windows([self._results[name].nbytes for name in names], window):
             wanted = self._ask([names[i] for i in part])
             for name, array in wanted.items():
-                self._note(Compared(name, measure(self._results[name], array, self._tolerance)), tell)
+                self._note(Compared(name, self._measure(name, self._results[name], array)), tell)
                 if self.report.divergence:
                     return
 
@@ -212,13 +224,18 @@ class _Comparison:
         self.report.sessions.append(len(names))
         return self._reference.run(names, self.report.inputs)
 
+    def _measure(self, name: str, has: np.ndarray, wanted: np.ndarray) -> Difference:
+        before = nearest(name, self._model, self._units)
+        self._units[name] = max([unit_of(has.dtype), *(self._units[other] for other in before)])
+        return measure(has, wanted, self._tolerance, self._units[name])
+
     def _note(self, compared: Compared, tell: Callable[[Compared], None]) -> None:
         report, difference = self.report, compared.difference
         report.compared += 1
         if difference.diverges:
             before = nearest(compared.tensor, self._model, self._known)
             report.divergence = Divergence(compared, {name: self._known[name] for name in before})
-        elif report.worst is None or difference.l2 > report.worst.difference.l2:
+        elif report.worst is None or _badness(difference) > _badness(report.worst.difference):
             report.worst = compared
         self._known[compared.tensor] = difference
         tell(compared)
@@ -252,7 +269,8 @@ class _Comparison:
         diverging: list[Output] = []
 
         def look(output: Output, array: np.ndarray) -> bool:
-            if measure(array, found.wanted, self._tolerance).diverges:
+            unit = self._units[found.output.name]
+            if measure(array, found.wanted, self._tolerance, unit).diverges:
                 diverging.append(output)
             return not diverging
 
@@ -260,6 +278,10 @@ class _Comparison:
             watch(context, self.report.inputs, mine, look)
         return Outcome(bool(diverging) if mine else None,
                        (diverging or mine)[0].layer.kernel if mine else "")
+
+
+def _badness(difference: Difference) -> tuple[bool, float]:
+    return difference.max_abs > NOISE, difference.l2
 
 
 def _node_of(layer: LayerOutput, preferred: str | None) -> str:

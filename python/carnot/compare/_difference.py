@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 _CHUNK = 1 << 18  # elements looked at together, so that little memory is needed
-# Of float32: what cancels in one order of adding but not in another, and the error of functions that end
-# near zero at one side (Sigmoid).
-_NOISE = 4 * float(np.finfo(np.float32).eps)
+# Of float32: what cancels in one order of adding but not in another, and the error of functions
+# that end near zero at one side (Sigmoid).
+NOISE = 4 * float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
@@ -19,26 +19,27 @@ class Tolerance:
     """What still counts as equal; None: by the element type.
 
     Attributes:
-        l2: the most that the relative L2 error may be, |has - wanted| / |wanted|. For float32 and
-            float64 1e-4, else 8 units in the last place of 1.
-        rtol, atol: an element may be off by atol + rtol * |wanted|. rtol is 1e-3, or 8 units in the
-            last place of 1 where that is more; atol is rtol times the largest magnitude in the tensor.
-            Integers must be equal, but for those of 8 bits: quantized numbers may be off by one step.
+        l2: the most that the relative L2 error may be, |has - wanted| / |wanted|. By default 1e-4,
+            or 8 units in the last place of 1 of the coarsest type that the numbers went through.
+        rtol, atol: an element may be off by atol + rtol * |wanted|. By default rtol is 1e-3, or
+            those 8 units, and atol is rtol times the largest magnitude in the tensor. Integers must
+            be equal, but for those of 8 bits: quantized numbers may be off by one step.
     """
 
     l2: float | None = None
     rtol: float | None = None
     atol: float | None = None
 
-    def limits(self, dtype: np.dtype, largest: float) -> tuple[float, float, float]:
-        """(l2, rtol, atol) for a tensor."""
+    def limits(self, dtype: np.dtype, largest: float, unit: float
+               ) -> tuple[float, float, float]:
+        """(l2, rtol, atol) for a tensor; `unit`: the coarsest one that it went through."""
         if dtype.kind in "biu":
             step = 1.0 if dtype.itemsize == 1 and dtype.kind != "b" else 0.0
             return math.inf, self.rtol or 0.0, step if self.atol is None else self.atol
-        coarse = 8 * float(np.finfo(dtype).eps)
+        coarse = 8 * max(unit, unit_of(dtype))
         l2 = max(1e-4, coarse) if self.l2 is None else self.l2
         rtol = max(1e-3, coarse) if self.rtol is None else self.rtol
-        atol = max(rtol * largest, _NOISE) if self.atol is None else self.atol
+        atol = max(rtol * largest, NOISE) if self.atol is None else self.atol
         return l2, rtol, atol
 
 
@@ -78,12 +79,21 @@ class Difference:
                 or value != value else value for name, value in fields.items()}
 
 
-def measure(has: np.ndarray, wanted: np.ndarray, tolerance: Tolerance) -> Difference:
-    """Compares an array with the reference's."""
+def unit_of(dtype: np.dtype) -> float:
+    """The unit in the last place of 1; 0 where numbers are exact."""
+    return float(np.finfo(dtype).eps) if dtype.kind in "fc" else 0.0
+
+
+def measure(has: np.ndarray, wanted: np.ndarray, tolerance: Tolerance,
+            unit: float = 0.0) -> Difference:
+    """Compares an array with the reference's.
+
+    `unit`: of the coarsest type that the numbers went through on their way, see unit_of.
+    """
     if has.shape != wanted.shape or has.dtype != wanted.dtype:
         return Difference(f"{_type(has)} in place of {_type(wanted)}")
     flat = [np.ascontiguousarray(array).reshape(-1) for array in (has, wanted)]
-    limits = tolerance.limits(has.dtype, _largest(flat[1]))
+    limits = tolerance.limits(has.dtype, _largest(flat[1]), unit)
     sums = _Sums(limits)
     for start in range(0, flat[0].size, _CHUNK):
         sums.add(start, *(array[start:start + _CHUNK] for array in flat))
@@ -149,7 +159,7 @@ class _Sums:
         reason = ""
         if self.unequal:
             reason = f"{self.unequal} of {has.size} elements are NaN or infinite on one side only"
-        elif l2 > self.l2_limit and self.max_abs > min(self.atol, _NOISE):
+        elif l2 > self.l2_limit and self.max_abs > min(self.atol, NOISE):
             reason = f"relative L2 error {l2:.2g} above {self.l2_limit:.2g}"
         elif self.wrong:
             reason = (f"{self.wrong} of {has.size} elements are off by more than "

@@ -19,9 +19,9 @@ def make_inputs(engine: Engine, model: Model, given: Mapping[str, np.ndarray],
                 shapes: Mapping[str, Sequence[int]], seed: int) -> dict[str, np.ndarray]:
     """An array for each input of the engine: those given, else made up of `seed`.
 
-    Made-up numbers are uniform in [-1, 1). Integers that choose rows of a table (Gather) are valid rows,
-    bytes are any bytes; other integers and truth values, masks mostly, are 1. Shapes that are neither
-    given nor follow from those given are the ones that the engine was tuned for.
+    Made-up numbers are uniform in [-1, 1). Integers that choose rows of a table (Gather) are valid
+    rows, bytes are any bytes; other integers and truth values, masks mostly, are 1. Shapes that are
+    neither given nor follow from those given are the ones that the engine was tuned for.
     """
     for name in (*given, *shapes):
         engine._native.input_index(name)

@@ -13,7 +13,7 @@ from .._watch import LayerOutput
 from ._model import Model
 
 
-# Of a tensor that is copied out at the end of a run, since an output's memory cannot hold it before.
+# Of a tensor that is copied to an output at the end of a run, since its memory is another's.
 _SOURCE = "/source"
 
 

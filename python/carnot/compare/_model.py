@@ -1,7 +1,7 @@
 """What comparing needs to know of an ONNX file, read off its bytes.
 
-The file is a protocol buffer, whose fields may come again later: a GraphProto appended to a model adds
-its outputs to those of the model's own graph. So tensors become outputs without a copy being parsed.
+The file is a protocol buffer, whose fields may come again later: a GraphProto appended to a model
+adds its outputs to those of the model's own graph. So tensors become outputs with nothing parsed.
 """
 
 from __future__ import annotations
@@ -137,7 +137,8 @@ class Model:
                 name, dims = _read_tensor(value)
                 self.initializers[name] = dims
             elif number == _GRAPH_OUTPUT:
-                self.outputs += [_text(inner) for key, inner in _fields(value) if key == _VALUE_NAME]
+                self.outputs += [_text(inner) for key, inner in _fields(value)
+                                 if key == _VALUE_NAME]
 
 
 def _read_node(data: memoryview, index: int) -> Node:

@@ -50,7 +50,8 @@ class Reference:
         options.intra_op_num_threads = self._threads
         options.log_severity_level = 4
         folder = os.path.dirname(os.path.abspath(self.model.path))
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", folder)
         try:
             session = self._runtime.InferenceSession(self.model.with_outputs(tensors), options,
                                                      providers=["CPUExecutionProvider"])

@@ -44,7 +44,7 @@ def summary(report: Report, outputs_only: bool) -> str:
         text += (f"; greatest relative L2 error {report.worst.difference.l2:.2g}, "
                  f"of {report.worst.tensor}")
     if report.left_out:
-        text += (f"\n{len(report.left_out)} layers hold no tensor of the model that can be compared: "
+        text += (f"\n{len(report.left_out)} more hold no tensor of the model that can be compared: "
                  "what follows them shows their errors")
     return text + "\n"
 
@@ -84,17 +84,20 @@ def divergence_text(divergence: Divergence, model: Model) -> str:
         rows.append(("ONNX nodes", ", ".join(
             f"{node} ({types[node]})" if node in types else node for node in layer.onnx_nodes)))
         rows.append(("kernel", layer.kernel))
-        rows.append(("tensor", f"{first.tensor}, {_shape(layer.dtype, layer.shape)}, {layer.layout}"))
+        rows.append(("tensor",
+                     f"{first.tensor}, {_shape(layer.dtype, layer.shape)}, {layer.layout}"))
     else:
         text = f"diverges in output {first.tensor}\n"
     rows.append(("because", difference.reason))
     if difference.index is not None:
-        rows.append(("errors", f"relative L2 {difference.l2:.3g}, largest {difference.max_abs:.3g}, "
-                               f"largest relative {difference.max_rel:.3g}; "
-                               f"{difference.wrong} of {difference.count} elements"))
+        rows.append(("errors",
+                     f"relative L2 {difference.l2:.3g}, largest {difference.max_abs:.3g}, largest "
+                     f"relative {difference.max_rel:.3g}; {difference.wrong} of {difference.count} "
+                     "elements"))
         rows.append(("worst at", _values(difference)))
-        rows.append(("not finite", f"carnot {difference.nan[0]} NaN and {difference.inf[0]} infinite, "
-                                   f"onnxruntime {difference.nan[1]} and {difference.inf[1]}"))
+        rows.append(("not finite",
+                     f"carnot {difference.nan[0]} NaN and {difference.inf[0]} infinite, "
+                     f"onnxruntime {difference.nan[1]} and {difference.inf[1]}"))
     for i, line in enumerate(_inputs(divergence)):
         rows.append(("from" if i == 0 else "", line))
     return text + "".join(f"  {name:<10}  {line}\n" for name, line in rows)
@@ -120,13 +123,15 @@ def culprit_text(culprit: Culprit) -> str:
     if culprit.kind == "patch":
         patch = culprit.patch
         nodes = ", ".join(patch.onnx_nodes)
-        text = (f"culprit: pass {patch.pass_name}, rewrite {patch.number}: {patch.label} at {patch.node}"
-                f"{': ' + patch.reason if patch.reason else ''}\n  ONNX nodes   {nodes}\n"
-                f"  agrees with  --patchLimit {patch.number - 1}, which leaves it and all later ones out\n")
+        reason = f": {patch.reason}" if patch.reason else ""
+        text = (f"culprit: pass {patch.pass_name}, rewrite {patch.number}: {patch.label} at "
+                f"{patch.node}{reason}\n  ONNX nodes   {nodes}\n"
+                f"  agrees with  --patchLimit {patch.number - 1}, which leaves it and all later "
+                "ones out\n")
         return text + (f"  agrees with  --skipPass {culprit.skip}\n" if culprit.skip else "")
     if culprit.kind == "operator":
-        return ("culprit: no rewrite and no kernel; what carnot takes these nodes to mean differs from "
-                "what onnxruntime does\n")
+        return ("culprit: no rewrite and no kernel; what carnot takes these nodes to mean differs "
+                "from what onnxruntime does\n")
     if culprit.kind == "unsteady":
         return "culprit: unknown; the divergence does not show in a second build\n"
     return f"culprit: unknown; {culprit.why}\n"
@@ -137,8 +142,9 @@ def _layer_json(compared: Compared) -> dict[str, Any]:
     if layer is None:
         return {}
     return {"layer": layer.layer, "place": compared.place, "layers": compared.count,
-            "operators": layer.operators, "kernel": layer.kernel, "onnxNodes": list(layer.onnx_nodes),
-            "layout": layer.layout, "dtype": layer.dtype, "shape": list(layer.shape)}
+            "operators": layer.operators, "kernel": layer.kernel,
+            "onnxNodes": list(layer.onnx_nodes), "layout": layer.layout, "dtype": layer.dtype,
+            "shape": list(layer.shape)}
 
 
 def compared_json(compared: Compared) -> dict[str, Any]:
@@ -161,7 +167,7 @@ def report_json(path: str, report: Report, compared: list[Mapping[str, Any]]) ->
             **compared_json(divergence.first),
             "inputs": {name: item.as_json() for name, item in divergence.inputs.items()}},
         "culprit": culprit and {
-            "kind": culprit.kind, "withoutKernels": list(culprit.kernels), "instead": culprit.instead,
-            "skipPass": culprit.skip, "why": culprit.why,
+            "kind": culprit.kind, "withoutKernels": list(culprit.kernels),
+            "instead": culprit.instead, "skipPass": culprit.skip, "why": culprit.why,
             "patch": culprit.patch and culprit.patch._asdict()},
     }
