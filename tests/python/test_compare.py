@@ -23,6 +23,7 @@ from carnot.compare._difference import measure
 from carnot.compare._inputs import parse_shapes, rows_chosen_by
 from carnot.compare._layers import nearest, windows
 from carnot.compare._model import Model
+from carnot.compare._report import culprit_text
 
 PROGRAM = Path(__file__).resolve().parents[2] / "build" / "bin" / "carnot"
 QUICK = {"timing_cache": False, "optimization_level": 0}
@@ -484,6 +485,8 @@ def test_bisects_to_a_kernel(tmp_path):
     culprit = report.divergence.culprit
     assert (culprit.kind, culprit.kernels) == ("kernel", (f"{kernel}@relu1",))
     assert culprit.instead not in ("", kernel)
+    text = culprit_text(culprit)
+    assert f"--withoutKernel {kernel}@relu1" in text and culprit.instead in text
 
 
 def test_bisects_to_a_rewrite(tmp_path):
@@ -502,6 +505,10 @@ def test_bisects_to_a_rewrite(tmp_path):
     assert report.divergence.first.tensor == "t3"
     culprit = report.divergence.culprit
     assert culprit.kind == "patch" and culprit.patch == guilty and culprit.skip == guilty.pass_name
+    text = culprit_text(culprit)
+    for part in (f"rewrite {guilty.number}: {guilty.label}", ", ".join(guilty.onnx_nodes),
+                 f"--patchLimit {guilty.number - 1}", f"--skipPass {guilty.pass_name}"):
+        assert part in text, text
     assert faulty.builds < 25
     assert compare(path, builder=faulty, optimization_level=0,
                    skip_passes=[culprit.skip]).agrees

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -116,10 +117,14 @@ def trial_text(trial: Trial) -> str:
 
 def culprit_text(culprit: Culprit) -> str:
     if culprit.kind == "kernel":
-        names = ", ".join(dict.fromkeys(name.partition("@")[0] for name in culprit.kernels))
-        flags = " ".join(f"--withoutKernel '{name}'" for name in culprit.kernels)
-        instead = f" ({culprit.instead} does the layer then)" if culprit.instead else ""
-        return f"culprit: kernel {names}\n  agrees with  {flags}{instead}\n"
+        names = list(dict.fromkeys(name.partition("@")[0] for name in culprit.kernels))
+        instead = f"; {culprit.instead} does the layer then" if culprit.instead else ""
+
+        def flags(kernels: Iterable[str]) -> str:
+            return " ".join(f"--withoutKernel {shlex.quote(name)}" for name in kernels)
+
+        return (f"culprit: kernel {', '.join(names)}\n  agrees with  {flags(culprit.kernels)}{instead}"
+                f"\n  everywhere   {flags(names)} leaves it out of all layers\n")
     if culprit.kind == "patch":
         patch = culprit.patch
         nodes = ", ".join(patch.onnx_nodes)
