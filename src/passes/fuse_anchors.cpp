@@ -1,5 +1,7 @@
 #include <algorithm>
 
+#include "ops/attention.h"
+#include "ops/transpose.h"
 #include "passes/group.h"
 #include "passes/match.h"
 #include "passes/passes.h"
@@ -97,6 +99,33 @@ Proposal fuseWindows(const Graph& graph, Node* node, const PassOptions&) {
   group.add(node);
   growTail(graph, group, node);
   return group.size() > 1 ? Proposal(group.fused("fuse window")) : std::nullopt;
+}
+
+namespace {
+
+// Moves rows of the last axis and nothing within them.
+bool movesRows(const Node* node) {
+  const auto* move = node && isFusible(node) ? node->as<Transpose>() : nullptr;
+  return move && !move->perm.empty() &&
+         move->perm.back() == static_cast<int64_t>(move->perm.size()) - 1;
+}
+
+}  // namespace
+
+// Attention with the transposes that bring its rows and take the result's away.
+Proposal fuseAttention(const Graph& graph, Node* node, const PassOptions&) {
+  if (!node->as<Attention>()) return std::nullopt;
+  Group group(graph);
+  group.add(node);
+  for (size_t i = 0; i < 3; ++i) {
+    Node* move = node->inputs[i]->producer;
+    const bool own = move && std::ranges::all_of(node->inputs[i]->consumers,
+                                                 [&](const Node* user) { return user == node; });
+    if (own && !graph.isOutput(node->inputs[i]) && movesRows(move)) group.add(move);
+  }
+  const Value* result = node->outputs[0];
+  if (usedOnce(graph, result) && movesRows(result->consumers[0])) group.add(result->consumers[0]);
+  return group.size() > 1 ? Proposal(group.fused("fuse attention")) : std::nullopt;
 }
 
 // Softmax, norms and reductions with the pointwise nodes around them.

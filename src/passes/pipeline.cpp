@@ -45,6 +45,9 @@ std::span<const Pass> allPasses() {
        shareEqualNodes},
       {"drop-dead", Phase::Simplify, "removes nodes that nothing uses", dropDeadNodes},
 
+      {"fuse-attention", Phase::Fuse,
+       "regions of Attention with the transposes that bring its rows and take them away",
+       fuseAttention},
       {"fuse-windows", Phase::Fuse,
        "regions of convolutions, products, pools and attention with their pointwise tails",
        fuseWindows},

@@ -14,6 +14,24 @@ std::span<const KernelCase> attentionCases() {
        .inputs = {"float32[batch=2, 2, s=70, 19]", "float32[batch=2, 2, t=45, 19]",
                   "float32[batch=2, 2, t=45, 77]"},
        .supportedBy = tiled},
+      // Rows that lie [batch, length, heads, size] in memory, and back.
+      {.name = "attention_moved_rows",
+       .region = "(q,k,v,m) a=Transpose{perm=[0,2,1,3]}(q) b=Transpose{perm=[0,2,1,3]}(k) "
+                 "c=Transpose{perm=[0,2,1,3]}(v) o=Attention{scale=0.25}(a,b,c,m) "
+                 "p=Transpose{perm=[0,2,1,3]}(o) -> p",
+       .inputs = {"float32[batch=2, s=37, 3, 16]", "float32[batch=2, t=45, 3, 16]",
+                  "float32[batch=2, t=45, 3, 32]", "bool[batch=2, 1, 1, t=45]"},
+       .supportedBy = tiled},
+      {.name = "attention_moved_rows_length_first",
+       .region = "(q,k,v) a=Transpose{perm=[1,2,0,3]}(q) b=Transpose{perm=[2,1,0,3]}(k) "
+                 "o=Attention{scale=0.25}(a,b,v) p=Transpose{perm=[2,0,1,3]}(o) -> p",
+       .inputs = {"float32[61, 2, 4, 24]", "float32[70, 2, 2, 24]", "float32[2, 2, 70, 19]"},
+       .supportedBy = tiled},
+      {.name = "attention_moved_rows_blocks_of_keys",
+       .region = "(q,k) a=Transpose{perm=[0,2,1,3]}(k) o=Attention{scale=2, causal=1}(q,a,a) "
+                 "p=Transpose{perm=[0,2,1,3]}(o) -> p",
+       .inputs = {"float32[1, 2, 600, 16]", "float32[1, 600, 2, 16]"},
+       .supportedBy = tiled},
       {.name = "attention_wide_values",
        .region = "(q,k,v) o=Attention{scale=0.125}(q,k,v) -> o",
        .inputs = {"float32[1, 2, 61, 64]", "float32[1, 2, 61, 64]", "float32[1, 2, 61, 64]"},

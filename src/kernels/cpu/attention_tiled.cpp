@@ -1,7 +1,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
+#include <set>
 
 #include "base/threads.h"
 #include "codegen/cpu/softmax_rows.h"
@@ -9,6 +11,7 @@
 #include "kernels/cpu/pack_panels.h"
 #include "kernels/cpu/tile_kernels.h"
 #include "ops/attention.h"
+#include "ops/transpose.h"
 
 namespace carnot {
 namespace {
@@ -18,47 +21,117 @@ constexpr int64_t kScoreStride = kKeysOfBlock + 16;  // floats; not a multiple o
 constexpr int64_t kMaxSize = 1 << 16;                // of a query, key or value
 constexpr int kScoreVectors = 2;                     // of keys in a tile
 
+// Where [batch, heads, length, size] lie among the axes of a tensor in memory; size is last.
+using Axes = std::array<int64_t, 4>;
+constexpr Axes kInOrder{0, 1, 2, 3};
+
 struct Analysis {
   double scale = 1;
   Causal causal = Causal::None;
   int64_t size = 0, valueSize = 0;  // of a query and a key; of a value
   SoftmaxRowsSpec::Mask mask = SoftmaxRowsSpec::Mask::None;
+  int inputs[4] = {-1, -1, -1, -1};                         // of the region: q, k, v, mask
+  Axes axes[4] = {kInOrder, kInOrder, kInOrder, kInOrder};  // of q, k, v and the output
 };
+
+// The axes when the step only moves rows of the last axis.
+std::optional<Axes> movedRows(const Region::Step& step) {
+  const auto* move = step.op.as<Transpose>();
+  if (!move || step.inputs.size() != 1 || move->perm.size() != 4 || move->perm[3] != 3)
+    return std::nullopt;
+  Axes axes;
+  std::ranges::copy(move->perm, axes.begin());
+  return axes;
+}
+
+// One Attention, with transposes of q, k and v before and of the result behind; fills what it reads
+// and the axes.
+std::optional<Refusal> readRegion(const Region& region, Analysis& out) {
+  const Refusal other{fmt::format("carries out one Attention, not {}", region.label())};
+  const Region::Step* attention = nullptr;
+  for (const Region::Step& step : region.steps)
+    if (step.op.is<Attention>()) attention = &step;
+  if (!attention || attention->inputs.size() > 4 || region.outputs.size() != 1) return other;
+  std::set<const Region::Step*> used{attention};
+  for (size_t i = 0; i < attention->inputs.size(); ++i) {
+    int tensor = attention->inputs[i];
+    for (const Region::Step& step : region.steps) {
+      if (tensor < 0 || step.firstOutput != tensor || region.isInput(tensor)) continue;
+      const std::optional<Axes> axes = i < 3 ? movedRows(step) : std::nullopt;
+      if (!axes) return other;
+      out.axes[i] = *axes;
+      tensor = step.inputs[0];
+      used.insert(&step);
+      break;
+    }
+    if (tensor >= 0 && !region.isInput(tensor)) return other;
+    out.inputs[i] = tensor;
+  }
+  if (region.outputs[0] != attention->firstOutput) {
+    const Region::Step& last = region.steps.back();
+    const std::optional<Axes> axes = movedRows(last);
+    if (!axes || last.inputs[0] != attention->firstOutput) return other;
+    for (size_t axis = 0; axis < 4; ++axis)
+      out.axes[3][static_cast<size_t>((*axes)[axis])] = static_cast<int64_t>(axis);
+    used.insert(&last);
+  }
+  if (used.size() != region.steps.size()) return other;
+  const Attention& op = *attention->op.as<Attention>();
+  out.scale = op.scale;
+  out.causal = op.causal;
+  return std::nullopt;
+}
 
 std::variant<Refusal, Analysis> analyze(const Problem& problem) {
   if (!problem.device.isa.has(Isa::Avx2)) return Refusal{"is generated for AVX2 and AVX-512"};
-  const Region& region = problem.region;
-  const Region::Step* step = region.anchor();
-  if (region.steps.size() != 1 || !step || !step->op.is<Attention>())
-    return Refusal{fmt::format("carries out one Attention, not {}", region.label())};
-  for (size_t i = 0; i < step->inputs.size(); ++i)
-    if (step->inputs[i] != static_cast<int>(i) && step->inputs[i] >= 0)
-      return Refusal{"reads each operand from an input of its own"};
-  const Attention& op = *step->op.as<Attention>();
-  Analysis out{.scale = op.scale, .causal = op.causal};
+  Analysis out;
+  if (auto refusal = readRegion(problem.region, out)) return *refusal;
   for (size_t i = 0; i < 3; ++i) {
-    if (problem.inputs[i].dtype != DType::F32) return Refusal{"attends in float32"};
-    const Dim& size = problem.inputs[i].shape[3];
+    if (out.inputs[i] < 0) return Refusal{"needs queries, keys and values"};
+    const TensorDesc& operand = problem.inputs[static_cast<size_t>(out.inputs[i])];
+    if (operand.dtype != DType::F32) return Refusal{"attends in float32"};
+    const Dim& size = operand.shape[3];
     if (!size.isConstant() || size.constant() < 1 || size.constant() > kMaxSize)
       return Refusal{
           fmt::format("needs a constant size of at most {}, not {}", kMaxSize, size.toString())};
     (i < 2 ? out.size : out.valueSize) = size.constant();
   }
-  if (problem.inputs.size() < 4) return out;
-  const TensorDesc& mask = problem.inputs[3];
+  if (out.inputs[3] < 0) return out;
+  const TensorDesc& mask = problem.inputs[static_cast<size_t>(out.inputs[3])];
   if (mask.dtype == DType::F32)
     out.mask = SoftmaxRowsSpec::Mask::Add;
   else if (mask.dtype == DType::Bool)
     out.mask = SoftmaxRowsSpec::Mask::Keep;
   else
     return Refusal{fmt::format("masks by float32 or Bool, not {}", dtypeName(mask.dtype))};
-  const Shape &q = problem.inputs[0].shape, &k = problem.inputs[1].shape;
-  const auto variation = variationOf(mask.shape, {q[0], q[1], q[2], k[2]});
+  auto dim = [&](size_t operand, size_t axis) {
+    return problem.inputs[static_cast<size_t>(out.inputs[operand])]
+        .shape[static_cast<size_t>(out.axes[operand][axis])];
+  };
+  const auto variation = variationOf(mask.shape, {dim(0, 0), dim(0, 1), dim(0, 2), dim(1, 2)});
   if (variation.empty() || variation[3] == Along::Fixed)
     return Refusal{
         fmt::format("a mask {} does not vary along the keys for certain", mask.shape.toString())};
   return out;
 }
+
+// Of one operand: dims of [batch, heads, length], and floats from one to the next.
+struct Place {
+  int64_t batches = 0, heads = 0, length = 0;
+  int64_t batchStride = 0, headStride = 0, rowStride = 0;
+
+  Place() = default;
+  Place(const Axes& axes, const std::vector<int64_t>& dims) {
+    int64_t strides[4], stride = 1;
+    for (size_t axis = 4; axis-- > 0; stride *= dims[axis]) strides[axis] = stride;
+    auto at = [&](const auto& values, int i) { return values[static_cast<size_t>(axes[i])]; };
+    batches = at(dims, 0), heads = at(dims, 1), length = at(dims, 2);
+    batchStride = at(strides, 0), headStride = at(strides, 1), rowStride = at(strides, 2);
+  }
+  int64_t offset(int64_t batch, int64_t head, int64_t row) const {
+    return batch * batchStride + head * headStride + row * rowStride;
+  }
+};
 
 class BoundAttention;
 
@@ -78,15 +151,18 @@ class AttentionExecutable : public Executable {
   };
   // What a thread works in.
   struct Scratch {
-    float *keys, *scores, *maxima, *sums, *factors, *inverses;
+    float *keys, *values, *scores, *maxima, *sums, *factors, *inverses;
   };
 
   void makeBlock(int64_t rows, Block& block) const;
-  int64_t scratchFloats() const { return keyFloats_ + blocks_.size * (kScoreStride + 4); }
+  int64_t scratchFloats() const {
+    return keyFloats_ + valueFloats_ + blocks_.size * (kScoreStride + 4);
+  }
   void runPart(const RunArguments& arguments, int part) const;
   void packKeys(const float* keys, float* out) const;
+  const float* gatherValues(const float* values, float* out) const;
   void runBlock(const RunArguments& arguments, int64_t plane, int64_t query, int64_t rows,
-                const Block& block, const Scratch& scratch) const;
+                const float* values, const Block& block, const Scratch& scratch) const;
   void score(const Block& block, const float* q, const Scratch& scratch, Range keys,
              int64_t visible) const;
   void mix(const Block& block, Stage stage, const float* v, int64_t keys, float* out,
@@ -101,8 +177,10 @@ class AttentionExecutable : public Executable {
   const BoundAttention& owner_;
   const Causal causal_;
   const int64_t lanes_, size_, valueSize_;
-  int64_t heads_ = 0, keyHeads_ = 0, planes_ = 0, queries_ = 0, keys_ = 0, keyFloats_ = 0;
-  int64_t maskStrides_[3] = {};  // bytes, by batch, head and query
+  Place q_, k_, v_, out_;
+  int64_t heads_ = 0, keyHeads_ = 0, planes_ = 0, queries_ = 0, keys_ = 0;
+  int64_t keyFloats_ = 0, valueFloats_ = 0;  // packed, of one head
+  int64_t maskStrides_[3] = {};              // bytes, by batch, head and query
   int parts_ = 1;
   RowTiles blocks_;  // of a plane's queries
   Block large_, small_;
@@ -117,6 +195,9 @@ class BoundAttention : public BoundKernel {
                   .scale = static_cast<float>(analysis_.scale),
                   .mask = analysis_.mask}) {
     queries_ = static_cast<int>(parameter(stored_.configuration, "queries", 1, 256));
+    const std::vector<int> present = presentInputs(stored_.problem);
+    for (size_t i = 0; i < 4; ++i)
+      if (analysis_.inputs[i] >= 0) positions_[i] = positionOf(present, analysis_.inputs[i]);
     ScalarBuilder builder;
     ScalarValue scaled = builder.input(0, DType::F32) * builder.input(1, DType::F32);
     normalize_ = std::move(builder).finish({&scaled, 1});
@@ -151,6 +232,7 @@ class BoundAttention : public BoundKernel {
   SoftmaxRows softmax_;
   ScalarProgram normalize_;
   int queries_ = 1;
+  size_t positions_[4] = {};  // of q, k, v and the mask among the inputs of a run
   BrgemmKernels kernels_;
 };
 
@@ -160,15 +242,20 @@ AttentionExecutable::AttentionExecutable(const BoundAttention& owner, const Conc
       lanes_(owner.lanes()),
       size_(owner.analysis_.size),
       valueSize_(owner.analysis_.valueSize) {
-  const std::vector<int64_t>&q = shapes.inputs[0], &k = shapes.inputs[1];
-  heads_ = q[1];
-  keyHeads_ = k[1];
-  planes_ = q[0] * q[1];
-  queries_ = q[2];
-  keys_ = k[2];
+  const Analysis& analysis = owner.analysis_;
+  auto place = [&](size_t i) {
+    return Place(analysis.axes[i], shapes.inputs[owner.positions_[i]]);
+  };
+  q_ = place(0), k_ = place(1), v_ = place(2);
+  out_ = Place(analysis.axes[3], shapes.outputs[0]);
+  heads_ = q_.heads;
+  keyHeads_ = k_.heads;
+  planes_ = q_.batches * q_.heads;
+  queries_ = q_.length;
+  keys_ = k_.length;
   if (planes_ * queries_ == 0) return;
-  if (shapes.inputs.size() > 3) {
-    const std::vector<int64_t>& mask = shapes.inputs[3];
+  if (analysis.inputs[3] >= 0) {
+    const std::vector<int64_t>& mask = shapes.inputs[owner.positions_[3]];
     int64_t stride = owner.analysis_.mask == SoftmaxRowsSpec::Mask::Keep ? 1 : 4;
     for (size_t i = mask.size(); i-- > 0; stride *= mask[i]) {
       const size_t axis = 4 - mask.size() + i;
@@ -176,6 +263,7 @@ AttentionExecutable::AttentionExecutable(const BoundAttention& owner, const Conc
     }
   }
   keyFloats_ = (keys_ + lanes_ - 1) / lanes_ * lanes_ * size_;
+  valueFloats_ = v_.rowStride == valueSize_ ? 0 : (keys_ * valueSize_ + 15) / 16 * 16;
   parts_ = std::max(1, owner.stored_.problem.device.threads);
   // Every thread gets a block, if that leaves tiles of a few rows.
   const int64_t wanted = (parts_ + planes_ - 1) / planes_;
@@ -197,7 +285,7 @@ void AttentionExecutable::makeBlock(int64_t rows, Block& block) const {
     BrgemmSpec spec;
     spec.isa = owner_.stored_.problem.device.isa;
     spec.k = static_cast<int>(size_);
-    spec.aRowStride = size_ * 4;
+    spec.aRowStride = q_.rowStride * 4;
     spec.tile.rows = block.scoreTiles.size - small;
     for (int vectors = 1; vectors <= kScoreVectors && exists(block.scoreTiles); ++vectors) {
       spec.tile.vectors = vectors;
@@ -241,30 +329,46 @@ void AttentionExecutable::runPart(const RunArguments& arguments, int part) const
   float* memory = static_cast<float*>(arguments.workspace) + part * scratchFloats();
   Scratch scratch;
   scratch.keys = memory;
-  scratch.scores = scratch.keys + keyFloats_;
+  scratch.values = scratch.keys + keyFloats_;
+  scratch.scores = scratch.values + valueFloats_;
   scratch.maxima = scratch.scores + blocks_.size * kScoreStride;
   scratch.sums = scratch.maxima + blocks_.size;
   scratch.factors = scratch.sums + blocks_.size;
   scratch.inverses = scratch.factors + blocks_.size;
   int64_t packedPlane = -1;
+  const float* values = nullptr;
   for (int64_t unit = units.begin; unit < units.end; ++unit) {
     const int64_t plane = unit / blocks_.count(), index = unit % blocks_.count();
     const int64_t keyPlane = plane / heads_ * keyHeads_ + plane % heads_ / (heads_ / keyHeads_);
-    if (keyPlane != packedPlane)
-      packKeys(static_cast<const float*>(arguments.inputs[1]) + keyPlane * keys_ * size_,
-               scratch.keys);
+    if (keyPlane != packedPlane) {
+      auto of = [&](size_t i, const Place& place) {
+        return static_cast<const float*>(arguments.inputs[owner_.positions_[i]]) +
+               place.offset(keyPlane / keyHeads_, keyPlane % keyHeads_, 0);
+      };
+      packKeys(of(1, k_), scratch.keys);
+      values = gatherValues(of(2, v_), scratch.values);
+    }
     packedPlane = keyPlane;
     const int64_t query = blocks_.firstRow(index), rows = blocks_.firstRow(index + 1) - query;
-    runBlock(arguments, plane, query, rows, index < blocks_.large ? large_ : small_, scratch);
+    runBlock(arguments, plane, query, rows, values, index < blocks_.large ? large_ : small_,
+             scratch);
   }
 }
 
 void AttentionExecutable::packKeys(const float* keys, float* out) const {
   for (int64_t key = 0; key < keys_; key += panelKeys()) {
     const int64_t columns = std::min(panelKeys(), keys_ - key);
-    packPanel(keys + key * size_, size_, true, size_, columns,
+    packPanel(keys + key * k_.rowStride, k_.rowStride, true, size_, columns,
               (columns + lanes_ - 1) / lanes_ * lanes_, out + key * size_);
   }
+}
+
+// The values as rows without gaps: as they lie, or copied.
+const float* AttentionExecutable::gatherValues(const float* values, float* out) const {
+  if (valueFloats_ == 0) return values;
+  for (int64_t key = 0; key < keys_; ++key)
+    std::copy_n(values + key * v_.rowStride, valueSize_, out + key * valueSize_);
+  return out;
 }
 
 // Scores of the block's queries with the first `visible` of `keys`.
@@ -284,7 +388,7 @@ void AttentionExecutable::score(const Block& block, const float* q, const Scratc
       tile.c.tiles = small ? tiles.small : tiles.large;
       if (tile.c.tiles == 0) continue;
       const int64_t row = small ? tiles.firstRow(tiles.large) : 0;
-      tile.a = q + row * size_;
+      tile.a = q + row * q_.rowStride;
       to = scratch.scores + row * kScoreStride + column;
       (*block.score[vectors][small])(tile);
     }
@@ -297,7 +401,7 @@ void AttentionExecutable::mix(const Block& block, Stage stage, const float* v, i
   const int64_t zero = 0, width = owner_.valueVectors() * lanes_;
   void* pointers[2];
   BrgemmArguments tile{.c = {.pointers = pointers,
-                             .rowStride = valueSize_ * 4,
+                             .rowStride = out_.rowStride * 4,
                              .vectorStride = lanes_ * 4,
                              .rowOperandStride = 4,
                              .tailLanes = (valueSize_ - 1) % lanes_ + 1},
@@ -312,7 +416,7 @@ void AttentionExecutable::mix(const Block& block, Stage stage, const float* v, i
       if (tile.c.tiles == 0) continue;
       const int64_t row = small ? tiles.firstRow(tiles.large) : 0;
       tile.a = scratch.scores + row * kScoreStride;
-      pointers[0] = out + row * valueSize_ + column;
+      pointers[0] = out + row * out_.rowStride + column;
       pointers[1] = scratch.inverses + row;
       (*block.value[stage][column + width >= valueSize_][small])(tile);
     }
@@ -320,14 +424,18 @@ void AttentionExecutable::mix(const Block& block, Stage stage, const float* v, i
 }
 
 void AttentionExecutable::runBlock(const RunArguments& arguments, int64_t plane, int64_t query,
-                                   int64_t rows, const Block& block, const Scratch& scratch) const {
-  const int64_t keyPlane = plane / heads_ * keyHeads_ + plane % heads_ / (heads_ / keyHeads_);
-  const float* q =
-      static_cast<const float*>(arguments.inputs[0]) + (plane * queries_ + query) * size_;
-  const float* v = static_cast<const float*>(arguments.inputs[2]) + keyPlane * keys_ * valueSize_;
-  float* out = static_cast<float*>(arguments.outputs[0]) + (plane * queries_ + query) * valueSize_;
+                                   int64_t rows, const float* values, const Block& block,
+                                   const Scratch& scratch) const {
+  const int64_t batch = plane / heads_, head = plane % heads_;
+  const float* q = static_cast<const float*>(arguments.inputs[owner_.positions_[0]]) +
+                   q_.offset(batch, head, query);
+  float* out = static_cast<float*>(arguments.outputs[0]) + out_.offset(batch, head, query);
   const int64_t most = std::clamp<int64_t>(visible(query + rows - 1), 0, keys_);
-  if (most == 0) return std::fill_n(out, rows * valueSize_, 0.0f), void();
+  if (most == 0) {
+    for (int64_t row = 0; row < rows; ++row)
+      std::fill_n(out + row * out_.rowStride, valueSize_, 0.0f);
+    return;
+  }
   std::fill_n(scratch.maxima, rows, -std::numeric_limits<float>::infinity());
   std::fill_n(scratch.sums, rows, 0.0f);
   SoftmaxRowsArguments softmax{.scores = scratch.scores,
@@ -347,17 +455,19 @@ void AttentionExecutable::runBlock(const RunArguments& arguments, int64_t plane,
     softmax.columnsLimit = keys.size();
     softmax.paddedColumns = (keys.size() + lanes_ - 1) / lanes_ * lanes_;
     if (owner_.analysis_.mask != SoftmaxRowsSpec::Mask::None)
-      softmax.mask = static_cast<const char*>(arguments.inputs[3]) +
-                     plane / heads_ * maskStrides_[0] + plane % heads_ * maskStrides_[1] +
-                     query * maskStrides_[2] + key * maskBytes;
+      softmax.mask = static_cast<const char*>(arguments.inputs[owner_.positions_[3]]) +
+                     batch * maskStrides_[0] + head * maskStrides_[1] + query * maskStrides_[2] +
+                     key * maskBytes;
     owner_.softmax_(softmax);
     if (last)
       for (int64_t row = 0; row < rows; ++row)
         scratch.inverses[row] = scratch.sums[row] > 0 ? 1 / scratch.sums[row] : 0;
     if (key > 0)
-      for (int64_t i = 0; i < rows * valueSize_; ++i) out[i] *= scratch.factors[i / valueSize_];
+      for (int64_t row = 0; row < rows; ++row)
+        for (int64_t i = 0; i < valueSize_; ++i)
+          out[row * out_.rowStride + i] *= scratch.factors[row];
     const Stage stage = key == 0 ? (last ? Only : First) : last ? Last : Middle;
-    mix(block, stage, v + key * valueSize_, keys.size(), out, scratch);
+    mix(block, stage, values + key * valueSize_, keys.size(), out, scratch);
   }
 }
 
