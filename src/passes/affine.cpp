@@ -141,7 +141,6 @@ std::optional<Affine> affineOf(const Value* value) {
 }
 
 std::optional<Dim> countingUp(const Affine& affine, const Shape& shape) {
-  if (affine.offset != Dim(0)) return std::nullopt;
   Dim count = 1;
   for (size_t axis = shape.rank(); axis-- > 0;) {
     if (shape[axis] == Dim(1)) continue;

@@ -17,7 +17,7 @@ struct Affine {
 // Looks through Range, sums, products by numbers and views; nullopt for anything else.
 std::optional<Affine> affineOf(const Value* value);
 
-// The first `count` integers in row-major order: how many, when that is what the tensor holds.
+// How many, when the tensor holds the integers from affine.offset on in row-major order.
 std::optional<Dim> countingUp(const Affine& affine, const Shape& shape);
 
 }  // namespace carnot

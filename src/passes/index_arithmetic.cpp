@@ -14,7 +14,8 @@ namespace carnot {
 
 namespace {
 
-// Indices 0, 1, 2 ... give the first slices of x, all of them or some.
+// Indices n, n + 1, n + 2 ... give slices of x next to each other, all of them or some; below 0
+// they count from the end.
 Proposal gatherInOrder(Node* node) {
   Value *x = node->inputs[0], *indices = node->inputs[1], *output = node->outputs[0];
   std::optional<Affine> affine = affineOf(indices);
@@ -23,23 +24,32 @@ Proposal gatherInOrder(Node* node) {
   if (!count) return std::nullopt;
   const int64_t axis = node->as<Gather>()->axis;
   const Shape& shape = x->type.shape;
-  Patch patch("gather in order", node, "the indices count up from 0");
+  const Dim extent = shape[static_cast<size_t>(axis)];
+  Dim first = affine->offset;
+  if (std::optional<int64_t> offset = first.tryConstant(); !offset) {
+    return std::nullopt;
+  } else if (*offset < 0) {
+    std::optional<int64_t> known = count->tryConstant();
+    if (!known || *offset + *known > 0) return std::nullopt;
+    first = extent + first;
+  }
+  Patch patch("gather in order", node, "the indices count up");
   Patch::Ref from = x;
-  if (*count != shape[static_cast<size_t>(axis)]) {
+  if (*count != extent || first != Dim(0)) {
     Shape part = shape;
     part[static_cast<size_t>(axis)] = *count;
     const Operator slice = Operator::of(Slice{{axis}, {1}});
     const TensorType bound{DType::I64, {1}};
-    const std::vector<Dim> zero{0}, end{*count};
+    const std::vector<Dim> start{first}, end{first + *count};
     const InferContext::Input seen[] = {
-        {&x->type, nullptr, nullptr}, {&bound, nullptr, &zero}, {&bound, nullptr, &end}};
+        {&x->type, nullptr, nullptr}, {&bound, nullptr, &start}, {&bound, nullptr, &end}};
     // As many as there are: what a slice would cut off, a gather refuses.
     std::optional<std::vector<TensorType>> sliced = inferredTypes(slice, seen);
     if (!sliced || sliced->front().shape != part) return std::nullopt;
     auto number = [&](const Dim& dim) {
       return patch.add(Operator::of(Symbolic{Shape{dim}, {1}, DType::I64}), {});
     };
-    from = patch.add(slice, {x, number(0), number(*count)});
+    from = patch.add(slice, {x, number(start[0]), number(end[0])});
   }
   patch.replace(output, patch.add(Operator::of(Reshape{output->type.shape}), {from}));
   return patch;

@@ -77,6 +77,52 @@ Proposal viewTranspose(Node* node) {
   return patch;
 }
 
+// For each dim of `from` how many dims of `to` it is split into; nullopt when some dim of `to`
+// holds parts of several.
+std::optional<std::vector<size_t>> splits(const Shape& from, const Shape& to) {
+  std::vector<size_t> counts;
+  size_t next = 0;
+  for (const Dim& dim : from) {
+    size_t count = 0;
+    for (Dim product = 1; product != dim; product = product * to[next++], ++count)
+      if (next == to.rank()) return std::nullopt;
+    counts.push_back(count);
+  }
+  for (; next < to.rank(); ++next, ++counts.back())
+    if (counts.empty() || to[next] != Dim(1)) return std::nullopt;
+  return counts;
+}
+
+// A Reshape that splits dims of a transposed tensor splits them before the Transpose as well: so
+// transposes meet each other, and what reads their rows.
+Proposal splitBeforeTranspose(const Graph& graph, Node* node) {
+  const Node* move = ownProducerAs<Transpose>(graph, node->inputs[0]);
+  if (!move) return std::nullopt;
+  const Shape &moved = node->inputs[0]->type.shape, &to = node->outputs[0]->type.shape;
+  const std::optional<std::vector<size_t>> counts = splits(moved, to);
+  if (!counts) return std::nullopt;
+  const std::vector<int64_t>& perm = move->as<Transpose>()->perm;
+  // The dims of `to` that come from each axis, in the order of the axes before the Transpose.
+  std::vector<size_t> firsts(perm.size()), axisAt(perm.size());
+  size_t first = 0;
+  for (size_t i = 0; i < perm.size(); first += (*counts)[i++]) {
+    firsts[i] = first;
+    axisAt[static_cast<size_t>(perm[i])] = i;
+  }
+  std::vector<int64_t> newPerm(to.rank());
+  std::vector<Dim> dims;
+  for (size_t i : axisAt)
+    for (size_t j = firsts[i]; j < firsts[i] + (*counts)[i]; ++j) {
+      newPerm[j] = static_cast<int64_t>(dims.size());
+      dims.push_back(to[j]);
+    }
+  Patch patch("split before Transpose", node);
+  Patch::Ref reshaped = patch.add(Operator::of(Reshape{Shape(std::move(dims))}), {move->inputs[0]});
+  patch.replace(node->outputs[0],
+                patch.add(Operator::of(Transpose{std::move(newPerm)}), {reshaped}));
+  return patch;
+}
+
 // One operator of the same kind that does what it and its operand's producer do.
 template <typename T>
 Proposal mergeSame(Node* node) {
@@ -117,7 +163,10 @@ Proposal mergeConcats(const Graph& graph, Node* node) {
 // Chains of operators that only move or retype elements become one of them.
 Proposal mergeMoves(const Graph& graph, Node* node, const PassOptions&) {
   if (node->as<Cast>()) return mergeCasts(node);
-  if (node->as<Reshape>()) return mergeSame<Reshape>(node);
+  if (node->as<Reshape>()) {
+    Proposal merged = mergeSame<Reshape>(node);
+    return merged ? std::move(merged) : splitBeforeTranspose(graph, node);
+  }
   if (node->as<Concat>()) return mergeConcats(graph, node);
   if (node->as<Expand>()) {
     Proposal merged = mergeSame<Expand>(node);

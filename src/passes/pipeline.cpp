@@ -24,7 +24,8 @@ std::span<const Pass> allPasses() {
        mergeMoves},
       {"drop-expand", Phase::Simplify, "lets operators broadcast by themselves", dropExpand},
       {"index-arithmetic", Phase::Simplify,
-       "a view for a Gather that takes everything in order; comparisons of ranges that are decided",
+       "a slice for a Gather that takes neighbours in order; comparisons of ranges that are "
+       "decided",
        indexArithmetic},
       {"merge-constants", Phase::Simplify, "one constant for (x + a) + b and (x * a) * b",
        mergeConstants},
