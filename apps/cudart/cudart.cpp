@@ -91,8 +91,8 @@ int withEvent(void* event, Act act) {
 }
 
 void copyOnHost(void* to, const void* from, size_t bytes) {
-  deviceMemory().checkUsable(from, bytes, "source");
-  deviceMemory().checkUsable(to, bytes, "destination");
+  deviceMemory().checkUsable(from, bytes, "source", DeviceMemory::Access::Read);
+  deviceMemory().checkUsable(to, bytes, "destination", DeviceMemory::Access::Write);
   std::memmove(to, from, bytes);
 }
 
@@ -136,10 +136,10 @@ int cudaMemcpy(void* to, const void* from, size_t bytes, int kind) {
     if (direction == 0) {
       copyOnHost(to, from, bytes);
     } else if (direction == 1) {
-      memory.checkUsable(from, bytes, "source");
+      memory.checkUsable(from, bytes, "source", DeviceMemory::Access::Read);
       memory.copyToDevice(to, from, bytes);
     } else if (direction == 2) {
-      memory.checkUsable(to, bytes, "destination");
+      memory.checkUsable(to, bytes, "destination", DeviceMemory::Access::Write);
       memory.copyToHost(to, from, bytes);
     } else if (direction == 3) {
       memory.copyOnDevice(to, from, bytes);

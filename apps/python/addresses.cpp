@@ -110,12 +110,14 @@ class AddressContext {
     const auto& outputs = context_.engine().outputs();
     for (size_t i = 0; i < outputs.size(); ++i) {
       size_t bytes = bytesOf(outputs[i], context_.outputShape(static_cast<int>(i)));
-      memory.checkUsable(outputs_[i], bytes, fmt::format("output {}", outputs[i].name));
+      memory.checkUsable(outputs_[i], bytes, fmt::format("output {}", outputs[i].name),
+                         DeviceMemory::Access::Write);
       context_.setOutput(static_cast<int>(i), outputs_[i]);
     }
     for (size_t i = 0; i < inputs.size(); ++i) {
       size_t bytes = bytesOf(inputs[i], inputShape(static_cast<int>(i)));
-      memory.checkUsable(inputs_[i], bytes, fmt::format("input {}", inputs[i].name));
+      memory.checkUsable(inputs_[i], bytes, fmt::format("input {}", inputs[i].name),
+                         DeviceMemory::Access::Read);
       context_.setInput(static_cast<int>(i), inputs_[i]);
     }
   }

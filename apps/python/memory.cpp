@@ -50,14 +50,14 @@ void copyAddresses(uintptr_t to, uintptr_t from, size_t bytes, std::string_view 
   nb::gil_scoped_release released;
   DeviceMemory& memory = deviceMemory();
   if (direction == "to_device") {
-    memory.checkUsable(pointer(from), bytes, "source");
+    memory.checkUsable(pointer(from), bytes, "source", DeviceMemory::Access::Read);
     memory.copyToDevice(pointer(to), pointer(from), bytes);
   } else if (direction == "to_host") {
-    memory.checkUsable(pointer(to), bytes, "destination");
+    memory.checkUsable(pointer(to), bytes, "destination", DeviceMemory::Access::Write);
     memory.copyToHost(pointer(to), pointer(from), bytes);
   } else if (direction == "on_host") {
-    memory.checkUsable(pointer(from), bytes, "source");
-    memory.checkUsable(pointer(to), bytes, "destination");
+    memory.checkUsable(pointer(from), bytes, "source", DeviceMemory::Access::Read);
+    memory.checkUsable(pointer(to), bytes, "destination", DeviceMemory::Access::Write);
     if (bytes) std::memmove(pointer(to), pointer(from), bytes);
   } else {
     memory.copyOnDevice(pointer(to), pointer(from), bytes);

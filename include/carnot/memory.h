@@ -33,10 +33,12 @@ class DeviceMemory {
   };
   virtual Place find(const void* address) const = 0;
 
-  // Whether layers may read and write `bytes` there: live device memory with that much room, or, on
+  enum class Access { Read, Write };
+  // Whether `bytes` may be read or written there: live device memory with that much room, or, on
   // a device that shares the host's memory, any that the process has mapped. Throws Error
   // (InvalidArgument) that names `what` ("tensor x"), with what is there and what is needed.
-  virtual void checkUsable(const void* address, size_t bytes, std::string_view what) const = 0;
+  virtual void checkUsable(const void* address, size_t bytes, std::string_view what,
+                           Access access) const = 0;
 
   // Done when the call returns. Throw Error (InvalidArgument) unless the device's side is live and
   // has room. Copies on the device may overlap.

@@ -67,6 +67,20 @@ def test_code():
     assert ran.stdout == "seen __main__ ['-c', 'a']\n", ran.stderr
 
 
+def test_versions_of_packages():
+    ran = shim("-c", textwrap.dedent("""
+        from importlib.metadata import PackageNotFoundError, distributions, version
+        import tensorrt
+        assert version("tensorrt") == tensorrt.__version__ and version("cuda_python")
+        assert {"tensorrt", "pycuda"} < {found.metadata["Name"] for found in distributions()}
+        try:
+            version("tensorrt_llm")
+        except PackageNotFoundError:
+            print("told")
+    """))
+    assert ran.stdout == "told\n", ran.stderr
+
+
 def test_commands_and_their_children(script):
     ran = shim("sh", "-c", f"cd / && {sys.executable} {script} x && command -v trtexec")
     seen, trtexec = ran.stdout.splitlines()

@@ -1,10 +1,12 @@
 """Engines and contexts: shapes, profiles, addresses, profilers, allocators, and wrong calls."""
 
 import json
+import mmap
 import threading
 
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies
 from small_models import classifier, random, two_inputs, wanted
 from tensorrt_helpers import Recorder, engine_of, infer
 
@@ -196,7 +198,7 @@ def freed():
     (lambda m: [int(m.x), int(m.x) + 35001], ["no multiple of 4", "aligned"]),
     (lambda m: [int(m.x) + 10**9, int(m.y)], ["freed device memory"]),
     (lambda m: [0, int(m.y)], ["input input", "is null"]),
-    (lambda m: [1, 2], ["not memory of this process"]),
+    (lambda m: [1, 2], ["at 0x2 is not memory to write to"]),
     (lambda m: [int(m.x)], ["1 addresses", "output"]),
     (lambda m: [], ["0 addresses", "output"]),
     (lambda m: [int(m.x), int(m.x)], ["in the memory of input input"]),
@@ -397,3 +399,58 @@ def test_one_context_on_many_threads_never_breaks(context, logger, expected):
         assert "in use by another thread" in logger.errors
     assert context.execute_v2(memory.bindings)
     np.testing.assert_allclose(memory.output(), expected, atol=1e-5)
+
+
+def test_outputs_do_not_go_where_nothing_may_be_written(context, logger):
+    x, y = X.copy(), mmap.mmap(-1, 4096, prot=mmap.PROT_READ)
+    context.set_input_shape("input", X.shape)
+    address = np.frombuffer(y, np.uint8).ctypes.data
+    assert not context.execute_v2([x.ctypes.data, address])
+    assert "not memory to write to" in logger.errors
+
+
+# Addresses that scripts get wrong: small numbers, and places in or near device memory.
+_LIVE = cuda.mem_alloc(1 << 16)
+_GONE = freed()
+addresses = strategies.one_of(
+    strategies.integers(0, 1 << 16),
+    strategies.integers(-70000, 70000).map(lambda offset: int(_LIVE) + offset),
+    strategies.integers(0, 1 << 20).map(lambda offset: _GONE + offset),
+    strategies.integers(1 << 60, (1 << 64) - 1))
+
+
+@pytest.fixture(scope="module")
+def one_context():
+    return engine_of(classifier(), Recorder(), RANGES).create_execution_context()
+
+
+@settings(max_examples=200, deadline=None)
+@given(wrong=strategies.lists(addresses, min_size=2, max_size=2), batch=strategies.integers(0, 5))
+def test_no_address_breaks_a_context(one_context, wrong, batch):
+    context = one_context
+    if not context.set_input_shape("input", (batch, *SHAPE)):
+        assert batch in (0, 5)
+        return
+    start, end = int(_LIVE), int(_LIVE) + (1 << 16)
+    needs = (batch * 12288, batch * 40)
+    fits = all(start <= address and address + size <= end and address % 4 == 0
+               for address, size in zip(wrong, needs))
+    apart = wrong[0] + needs[0] <= wrong[1] or wrong[1] + needs[1] <= wrong[0]
+    assert context.execute_v2(wrong) == (fits and apart)
+
+
+@pytest.mark.parametrize("device, refused", [("cpu", False), ("abacus", True)])
+def test_a_device_that_is_not_there_is_refused(logger, monkeypatch, device, refused):
+    data = engine_of(two_inputs(), logger).serialize()
+    monkeypatch.setenv("CARNOT_DEVICE", device)
+    engine = engine_of(two_inputs(), logger)
+    assert (engine is None) == refused == ("CARNOT_DEVICE is abacus" in logger.errors)
+    assert (trt.Runtime(logger).deserialize_cuda_engine(data) is None) == refused
+
+
+def test_weights_are_not_streamed(engine, logger):
+    assert engine.streamable_weights_size == engine.weight_streaming_budget_v2 == 0
+    engine.weight_streaming_budget_v2 = 0
+    assert not logger.errors
+    engine.weight_streaming_budget_v2 = 5
+    assert "weight streaming" in logger.errors

@@ -16,6 +16,7 @@ namespace carnot {
 namespace {
 
 using Kind = DeviceMemory::Place::Kind;
+using Access = DeviceMemory::Access;
 
 std::byte* bytesOf(void* address) { return static_cast<std::byte*>(address); }
 
@@ -121,11 +122,14 @@ TEST(DeviceMemory, WhatCannotBeUsedIsNamed) {
       {[&] { memory.copyOnDevice(host, live, 4); }, "not device memory", "4 bytes"},
       {[&] { memory.fill(live, 0, 4, SIZE_MAX / 2); }, "100 bytes", ""},
       {[&] { memory.fill(live, 0, 3, 1); }, "values of 3 bytes", "1, 2 or 4"},
-      {[&] { memory.checkUsable(freed, 4, "tensor x"); }, "tensor x at", "4 bytes"},
-      {[&] { memory.checkUsable(live, 101, "tensor x"); }, "100 bytes of device", "101 bytes"},
-      {[&] { memory.checkUsable(nullptr, 4, "tensor x"); }, "is null", "4 bytes"},
-      {[&] { memory.checkUsable(reinterpret_cast<void*>(5), 4, "tensor x"); },
+      {[&] { memory.checkUsable(freed, 4, "tensor x", Access::Read); }, "tensor x at", "4 bytes"},
+      {[&] { memory.checkUsable(live, 101, "tensor x", Access::Read); }, "100 bytes of device",
+       "101 bytes"},
+      {[&] { memory.checkUsable(nullptr, 4, "tensor x", Access::Read); }, "is null", "4 bytes"},
+      {[&] { memory.checkUsable(reinterpret_cast<void*>(5), 4, "tensor x", Access::Read); },
        "not memory of this process", "4 bytes"},
+      {[&] { memory.checkUsable(reinterpret_cast<void*>(&strlen), 4, "tensor x", Access::Write); },
+       "not memory to write to", "4 bytes"},
   };
   for (const Case& one : cases) try {
       one.act();
@@ -134,8 +138,9 @@ TEST(DeviceMemory, WhatCannotBeUsedIsNamed) {
       EXPECT_NE(error.has().find(one.has), std::string::npos) << error.what();
       EXPECT_NE(error.needs().find(one.needs), std::string::npos) << error.what();
     }
-  memory.checkUsable(host, sizeof host, "tensor x");
-  memory.checkUsable(bytesOf(live) + 50, 50, "tensor x");
+  memory.checkUsable(host, sizeof host, "tensor x", Access::Write);
+  EXPECT_EQ(host[3], 0);
+  memory.checkUsable(bytesOf(live) + 50, 50, "tensor x", Access::Read);
   memory.release(live);
 }
 

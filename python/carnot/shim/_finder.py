@@ -7,6 +7,7 @@ before anything else is imported.
 import importlib
 import importlib.abc
 import importlib.machinery
+import importlib.metadata
 import sys
 
 # None: a package that is empty but for the modules named here.
@@ -28,6 +29,25 @@ ALIASES = {
     "cuda.bindings.driver": "carnot.shim.cuda_driver",
 }
 
+# Packages that programs ask for the version of, as upstream names them.
+VERSIONS = {"tensorrt": "10.16.0.0", "tensorrt-lean": "10.16.0.0", "tensorrt-dispatch": "10.16.0.0",
+            "pycuda": "2024.1.2", "cuda-python": "12.8.0", "cuda-bindings": "12.8.0"}
+
+
+class Stand(importlib.metadata.Distribution):
+    """What importlib.metadata knows of a package that Carnot stands for."""
+
+    def __init__(self, name):
+        self._name = name
+
+    def read_text(self, filename):
+        if filename not in ("METADATA", "PKG-INFO"):
+            return None
+        return f"Metadata-Version: 2.1\nName: {self._name}\nVersion: {VERSIONS[self._name]}\n"
+
+    def locate_file(self, path):
+        return path
+
 
 class AliasFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds the names of ALIASES; the module that an import gives is Carnot's own."""
@@ -36,6 +56,11 @@ class AliasFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if name not in ALIASES:
             return None
         return importlib.machinery.ModuleSpec(name, self, is_package=True)
+
+    def find_distributions(self, context=None):
+        wanted = getattr(context, "name", None)
+        names = VERSIONS if wanted is None else [wanted.lower().replace("_", "-")]
+        return [Stand(name) for name in names if name in VERSIONS]
 
     def create_module(self, spec):
         return None

@@ -133,6 +133,12 @@ class Builder(Reporting):
     def _admits(self, network: INetworkDefinition, config: IBuilderConfig) -> bool:
         expect(network, INetworkDefinition, "network")
         expect(config, IBuilderConfig, "config")
+        with self._reporting():
+            _carnot.device_kind()  # an Error when CARNOT_DEVICE names none that is there
+            return self._admits_flags(network, config)
+        return False
+
+    def _admits_flags(self, network: INetworkDefinition, config: IBuilderConfig) -> bool:
         if network.num_outputs == 0:
             self._fail("a network without outputs", "one or more",
                        "parse a model, or mark tensors as outputs")

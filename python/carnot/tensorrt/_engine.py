@@ -118,6 +118,24 @@ class ICudaEngine(Reporting, BindingNames):
     def streamable_weights_size(self) -> int:
         return 0
 
+    minimum_weight_streaming_budget = weight_streaming_scratch_memory_size = \
+        streamable_weights_size
+
+    @property
+    def weight_streaming_budget_v2(self) -> int:
+        """0: weights are mapped, and none are streamed. To set another is refused in the log."""
+        return 0
+
+    @weight_streaming_budget_v2.setter
+    def weight_streaming_budget_v2(self, budget: int) -> None:
+        if budget != 0:
+            self._fail(f"a budget of {budget} bytes for weight streaming", "0: weights are mapped")
+
+    weight_streaming_budget = weight_streaming_budget_v2
+
+    def get_weight_streaming_automatic_budget(self) -> int:
+        return 0
+
     @property
     def device_memory_size(self) -> int:
         """Bytes between layers, the most over all profiles."""

@@ -117,7 +117,10 @@ class Reporting:
         except Error as error:
             self._fail(error)
 
-    # Context managers do nothing, as upstream: objects go with their last reference.
+    def __del__(self) -> None:
+        """Some scripts call it; objects go with their last reference."""
+
+    # Context managers do nothing, as upstream.
     def __enter__(self) -> Any:
         return self
 

@@ -60,6 +60,7 @@ class Runtime(Reporting):
             view = memoryview(serialized_engine)  # TypeError for what has no bytes
             data = view.obj if type(view.obj) is bytes and view.c_contiguous else bytes(view)
         with self._reporting():
+            _carnot.device_kind()  # an Error when CARNOT_DEVICE names none that is there
             return ICudaEngine(_carnot.load(data, False, 0), self._logger)
         return None
 

@@ -191,6 +191,9 @@ class IHostMemory(bytes):
     def dtype(self) -> DataType:
         return DataType.INT8
 
+    def __del__(self) -> None:
+        """Some scripts call it; objects go with their last reference."""
+
     def __enter__(self) -> IHostMemory:
         return self
 

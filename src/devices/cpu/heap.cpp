@@ -38,11 +38,14 @@ Reserve reserve() {
               "raise the limit on virtual memory (ulimit -v)");
 }
 
-// Whether the process has the byte mapped, asked without touching it.
-bool isMapped(const void* address) {
-  std::byte sink;
-  iovec local{&sink, 1}, remote{const_cast<void*>(address), 1};
-  return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == 1 || errno != EFAULT;
+// Whether the process may read the byte, and write it if asked: the system tries, so that nothing
+// faults. Where it may not say (EPERM), yes.
+bool isMapped(const void* address, DeviceMemory::Access access) {
+  std::byte value;
+  iovec local{&value, 1}, remote{const_cast<void*>(address), 1};
+  if (process_vm_readv(getpid(), &local, 1, &remote, 1, 0) != 1) return errno != EFAULT;
+  if (access == DeviceMemory::Access::Read) return true;
+  return process_vm_writev(getpid(), &local, 1, &remote, 1, 0) == 1 || errno != EFAULT;
 }
 
 std::string at(std::string_view what, const void* address) {
@@ -102,12 +105,11 @@ void CpuMemory::release(void* base) {
   auto address = reinterpret_cast<uintptr_t>(base);
   Place place = book_.find(address);
   if (place.kind != Place::Kind::Live || place.base != base) {
-    std::string has = place.kind == Place::Kind::Live
-                          ? fmt::format("{} lies inside an allocation that starts at {}", base,
-                                        place.base)
-                      : place.kind == Place::Kind::Freed
-                          ? fmt::format("{} is freed device memory", base)
-                          : fmt::format("{} is not device memory", base);
+    std::string has =
+        place.kind == Place::Kind::Live
+            ? fmt::format("{} lies inside an allocation that starts at {}", base, place.base)
+        : place.kind == Place::Kind::Freed ? fmt::format("{} is freed device memory", base)
+                                           : fmt::format("{} is not device memory", base);
     throw Error(ErrorCode::InvalidArgument, has, "the start of a live allocation",
                 "free each allocation once, by the address that it was given");
   }
@@ -134,11 +136,11 @@ void CpuMemory::checkLive(const void* address, size_t bytes, std::string_view wh
     throw Error(ErrorCode::InvalidArgument, at(what, address) + " is not device memory", needs,
                 "allocate it on the device first");
   if (place.kind == Place::Kind::Freed)
-    throw Error(ErrorCode::InvalidArgument,
-                at(what, address) + " is freed device memory" +
-                    (place.base ? fmt::format(" (of {} bytes, from {})", place.bytes, place.base)
-                                : ""),
-                needs, "keep the allocation while its address is in use");
+    throw Error(
+        ErrorCode::InvalidArgument,
+        at(what, address) + " is freed device memory" +
+            (place.base ? fmt::format(" (of {} bytes, from {})", place.bytes, place.base) : ""),
+        needs, "keep the allocation while its address is in use");
   size_t room = place.bytes - (static_cast<const std::byte*>(address) -
                                static_cast<const std::byte*>(place.base));
   if (bytes > room)
@@ -147,13 +149,16 @@ void CpuMemory::checkLive(const void* address, size_t bytes, std::string_view wh
                 fmt::format("{} bytes", bytes), "allocate more");
 }
 
-void CpuMemory::checkUsable(const void* address, size_t bytes, std::string_view what) const {
+void CpuMemory::checkUsable(const void* address, size_t bytes, std::string_view what,
+                            Access access) const {
   if (isOurs(address)) return checkLive(address, bytes, what);
   auto* first = static_cast<const std::byte*>(address);
-  bool mapped = bytes == 0 || (isMapped(first) && isMapped(first + bytes - 1));
+  bool mapped = bytes == 0 || (isMapped(first, access) && isMapped(first + bytes - 1, access));
   if (!address || !mapped)
     throw Error(ErrorCode::InvalidArgument,
-                at(what, address) + (address ? " is not memory of this process" : " is null"),
+                at(what, address) + (!address                 ? " is null"
+                                     : access == Access::Read ? " is not memory of this process"
+                                                              : " is not memory to write to"),
                 fmt::format("the address of {} bytes", bytes),
                 "pass an address that was allocated and not freed");
 }

@@ -10,8 +10,9 @@
 
 namespace carnot {
 
-// Ranges of a reserved stretch of addresses, given out in turn: an address is not given again before
-// all others have been, so that a freed one stays known. Keeps books only; no memory is touched.
+// Ranges of a reserved stretch of addresses, given out in turn: an address is not given again
+// before all others have been, so that a freed one stays known. Keeps books only; no memory is
+// touched.
 class AddressBook {
  public:
   AddressBook(uintptr_t begin, uintptr_t end) : begin_(begin), end_(end), cursor_(begin) {}
@@ -53,7 +54,8 @@ class CpuMemory final : public DeviceMemory {
   void* allocate(size_t bytes) override;
   void release(void* base) override;
   Place find(const void* address) const override;
-  void checkUsable(const void* address, size_t bytes, std::string_view what) const override;
+  void checkUsable(const void* address, size_t bytes, std::string_view what,
+                   Access access) const override;
   void copyToDevice(void* device, const void* host, size_t bytes) override;
   void copyToHost(void* host, const void* device, size_t bytes) override;
   void copyOnDevice(void* to, const void* from, size_t bytes) override;
