@@ -18,7 +18,7 @@ void checkOutputFile(const std::string& path, const std::string& model) {
     refuse(fmt::format("no folder {}", folder.string()), "a folder to write to", "make it first");
   if (fs::is_directory(path, ignored)) refuse("is a folder", "a file", "name a file in it");
   if (!model.empty() && fs::equivalent(model, path, ignored))
-    refuse("is the model itself", "another file", "give the engine a name of its own");
+    refuse("is the model itself", "another file", "give it a name of its own");
 }
 
 }  // namespace carnot::cli

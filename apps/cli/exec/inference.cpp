@@ -159,6 +159,7 @@ Trace runInference(std::span<Bindings> streams, const InferenceFlags& flags,
     drivers.emplace_back(streams.subspan(i, 1), flags, halt, i == 0 ? layers : nullptr, origin);
   {
     std::vector<std::jthread> threads;
+    threads.reserve(drivers.size());
     for (Driver& driver : drivers) threads.emplace_back([&driver] { driver.run(); });
   }
   return collect(drivers);

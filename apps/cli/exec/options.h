@@ -17,7 +17,7 @@ struct ProfileSpec {
 
 enum class Verbosity { LayerNamesOnly, Detailed, None };
 
-// A permission or a switch of the dialect, and the flag that takes it back.
+// A switch with a flag for each side.
 enum class Choice { Default, On, Off };
 
 struct ModelOptions {

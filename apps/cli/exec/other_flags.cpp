@@ -48,7 +48,7 @@ const std::vector<KnownFlags> kRefused = {
     {"needs the safety-certified scope, which is not in this build",
      {"--safe", "--std", "--serialized=", "--restricted", "--consistency"}},
     {"needs outputs compared with references, which is not in this build; --exportOutput writes "
-     "them",
+     "them, and carnot compare runs a model beside onnxruntime",
      {"--loadRefOutputs=", "--accuracyAlgorithm=", "--accuracyThreshold=", "--refPair=", "--atol=",
       "--rtol="}},
     {"needs debug tensors, which are not in this build",
