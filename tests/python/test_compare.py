@@ -192,7 +192,7 @@ def test_the_first_divergence_is_named(changed, tmp_path):
     assert first.tensor in (f"m{changed}", f"t{changed}")
     assert f"matmul{changed}" in first.layer.onnx_nodes
     assert first is seen[-1] and all(not one.difference.diverges for one in seen[:-1])
-    assert report.compared == len(seen) == first.place
+    assert report.compared == len(seen) == first.number
     assert list(report.divergence.inputs) == ([f"t{changed - 1}"] if changed else [])
     assert all(item.l2 < 1e-6 for item in report.divergence.inputs.values())
     assert report.divergence.culprit is None, "two models are not bisected unasked"
@@ -233,7 +233,7 @@ def test_windows_bound_what_onnxruntime_holds(tmp_path, monkeypatch):
 def test_what_is_not_reached_is_not_computed(tmp_path):
     path, other = chain(tmp_path / "c.onnx"), chain(tmp_path / "o.onnx", changed=1)
     report = compare(path, reference=other, window=1, **QUICK)
-    assert report.sessions == [1, 1] and report.divergence.first.place == 2
+    assert report.sessions == [1, 1] and report.divergence.first.number == 2
 
 
 def test_dynamic_shapes_and_profiles(tmp_path):
@@ -269,7 +269,7 @@ def test_integers_must_be_equal(tmp_path):
     path = model("a.onnx", 2**40)
     assert compare(path, **QUICK).agrees
     report = compare(path, reference=model("b.onnx", 2**40 + 1), **QUICK)
-    assert "sum" in report.divergence.first.layer.onnx_nodes or report.divergence.first.place == 1
+    assert "sum" in report.divergence.first.layer.onnx_nodes or report.divergence.first.number == 1
     assert report.divergence.first.difference.wrong > 0
 
 
@@ -349,6 +349,21 @@ def test_outputs_only(tmp_path):
     assert report.compared == 1 and report.sessions == [1] and report.agrees
     report = compare(path, reference=other, outputs_only=True, **QUICK)
     assert report.divergence.first.tensor == "t5"
+
+
+def test_layers_are_counted_not_tensors(tmp_path):
+    def model(name, scale):
+        nodes = [helper.make_node("TopK", ["x", "k"], ["v", "i"], "top"),
+                 helper.make_node("Mul", ["v", "s"], ["y"], "scale")]
+        return save(tmp_path / name, nodes, [("x", TensorProto.FLOAT, [4, 64])],
+                    [("y", TensorProto.FLOAT, [4, 5]), ("i", TensorProto.INT64, [4, 5])],
+                    {"k": np.int64([5]), "s": F(scale)})
+
+    path = model("a.onnx", 2)
+    report = compare(path, **QUICK)
+    assert (report.agrees, report.layers, report.compared) == (True, 2, 3)
+    report = compare(path, reference=model("b.onnx", 3), **QUICK)
+    assert report.divergence.first.tensor == "y" and report.divergence.first.number == 2
 
 
 def test_outputs_that_no_layer_writes(tmp_path):
@@ -612,6 +627,17 @@ def test_program_hands_over_to_python(tmp_path):
     assert result.returncode == 0 and "agrees: " in result.stdout, result
     assert "MODEL.onnx" in program("--help", **here).stdout
     assert program(path, "--alll", **here).returncode == 2
+    beside = tmp_path / "bin"
+    beside.mkdir()
+    (beside / "carnot").symlink_to(PROGRAM)
+    (beside / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (beside / "python").chmod(0o755)
+    for start in (str(beside / "carnot"), "carnot"):  # by its path, and found on PATH
+        result = subprocess.run(
+            [start, "compare", path, "--level=0"], capture_output=True, text=True, timeout=300,
+            env={"PATH": f"{beside}:/usr/bin", "CARNOT_CACHE": str(tmp_path),
+                 "PYTHONPATH": here["PYTHONPATH"]})
+        assert result.returncode == 0 and "agrees: " in result.stdout, result
     bare = tmp_path / "python"
     bare.write_text("#!/bin/sh\nexit 72\n")  # what the probe says where onnxruntime is missing
     bare.chmod(0o755)

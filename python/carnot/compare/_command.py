@@ -143,7 +143,7 @@ class _Screen:
         if self._all:
             self.show(row(compared))
         elif compared.layer:
-            self.progress(f"layer {compared.place} of {compared.count}")
+            self.progress(f"layer {compared.number} of {compared.count}")
 
     def show(self, text: str) -> None:
         self.progress("")

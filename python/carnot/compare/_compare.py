@@ -31,13 +31,13 @@ class Compared:
     Attributes:
         tensor: the model's name.
         layer: who wrote it; None for an output of the model that no layer writes under its name.
-        place, count: which layer that is, from 1, and of how many.
+        number, count: which layer that is, from 1, and of how many.
     """
 
     tensor: str
     difference: Difference
     layer: LayerOutput | None = None
-    place: int = 0
+    number: int = 0
     count: int = 0
 
 
@@ -62,7 +62,7 @@ class Report:
     Attributes:
         version: of onnxruntime.
         inputs: the arrays.
-        layers: outputs of layers that the engine has.
+        layers: that the engine has.
         compared: how many tensors were, up to the divergence.
         left_out: outputs of layers that hold no tensor of the model, or one of a type that NumPy
             lacks.
@@ -161,7 +161,7 @@ class _Comparison:
         engine = self._context.engine
         self.report.inputs = make_inputs(engine, self._model, given, shapes, seed)
         self._outputs, self._results = survey(self._context, self.report.inputs, self._model)
-        self.report.layers = len(self._outputs)
+        self.report.layers = max((output.number for output in self._outputs), default=0)
 
     # --- the first that differs
 
@@ -198,8 +198,8 @@ class _Comparison:
 
         def look(output: Output, array: np.ndarray) -> bool:
             difference = self._measure(output.name, array, wanted[output.name])
-            self._note(Compared(output.name, difference, output.layer, output.place + 1,
-                                len(self._outputs)), tell)
+            self._note(Compared(output.name, difference, output.layer, output.number,
+                                self.report.layers), tell)
             if difference.diverges:
                 found.append(_Found(output, wanted[output.name]))
             return not difference.diverges

@@ -23,11 +23,13 @@ class Output:
 
     Attributes:
         place: of all that a run writes, from 0.
+        number: the layer's in the engine, from 1.
         name: the model's tensor that it holds; empty when it holds none of them.
         nbytes: of the contents in row-major order.
     """
 
     place: int
+    number: int
     name: str
     nbytes: int
     layer: LayerOutput
@@ -55,9 +57,13 @@ def survey(context: Context, inputs: Mapping[str, np.ndarray], model: Model
     for source, copy in reversed(reformats):
         if copy in names:
             names.setdefault(source, names[copy])
-    return [Output(place, names.get(output.tensor, ""), output.nbytes,
-                   replace(output, _bytes=np.empty(0, np.uint8)))
-            for place, output in enumerate(seen)], results
+    outputs: list[Output] = []
+    for output in seen:
+        same = outputs and outputs[-1].layer.layer == output.layer
+        outputs.append(Output(len(outputs), (outputs[-1].number if outputs else 0) + (not same),
+                              names.get(output.tensor, ""), output.nbytes,
+                              replace(output, _bytes=np.empty(0, np.uint8))))
+    return outputs, results
 
 
 def watch(context: Context, inputs: Mapping[str, np.ndarray], wanted: Iterable[Output],

@@ -79,7 +79,7 @@ def divergence_text(divergence: Divergence, model: Model) -> str:
     difference, layer = first.difference, first.layer
     rows: list[tuple[str, str]] = []
     if layer:
-        text = f"diverges at layer {first.place} of {first.count}: {layer.layer}\n"
+        text = f"diverges at layer {first.number} of {first.count}: {layer.layer}\n"
         types = {node.name: node.type for node in model.nodes}
         rows.append(("operators", layer.operators))
         rows.append(("ONNX nodes", ", ".join(
@@ -146,7 +146,7 @@ def _layer_json(compared: Compared) -> dict[str, Any]:
     layer = compared.layer
     if layer is None:
         return {}
-    return {"layer": layer.layer, "place": compared.place, "layers": compared.count,
+    return {"layer": layer.layer, "number": compared.number, "layers": compared.count,
             "operators": layer.operators, "kernel": layer.kernel,
             "onnxNodes": list(layer.onnx_nodes), "layout": layer.layout, "dtype": layer.dtype,
             "shape": list(layer.shape)}
