@@ -611,7 +611,7 @@ def test_module_runs(tmp_path):
                             capture_output=True, text=True, timeout=300,
                             env={**os.environ, "CARNOT_CACHE": str(tmp_path),
                                  "PYTHONPATH": os.pathsep.join(sys.path)})
-    assert result.returncode == 0 and "agrees: 6 tensors of 6 layers" in result.stdout
+    assert result.returncode == 0 and "agrees: 6 tensors over 6 layers" in result.stdout
 
 
 @pytest.mark.skipif(not PROGRAM.exists(), reason="build/bin/carnot is not built")

@@ -40,13 +40,13 @@ def summary(report: Report, outputs_only: bool) -> str:
     """How it went, when all agree."""
     text = f"agrees: {report.compared} tensors"
     if not outputs_only:
-        text += f" of {report.layers} layers"
+        text += f" over {report.layers} layers"
     if report.worst:
         text += (f"; greatest relative L2 error {report.worst.difference.l2:.2g}, "
                  f"of {report.worst.tensor}")
     if report.left_out:
-        text += (f"\n{len(report.left_out)} more hold no tensor of the model that can be compared: "
-                 "what follows them shows their errors")
+        text += (f"\n{len(report.left_out)} others are none of the model's, or of types that NumPy "
+                 "lacks: what follows them shows their errors")
     return text + "\n"
 
 
