@@ -42,9 +42,11 @@ std::variant<Refusal, ConvProblem> analyze(const Problem& problem) {
   if (!problem.device.isa.has(Isa::Avx2)) return Refusal{"is generated for AVX2 and AVX-512"};
   auto conv = convProblem(problem);
   if (auto* known = std::get_if<ConvProblem>(&conv)) {
-    if (known->group > 1 && (known->inputs % known->block || known->outputs % known->block))
-      return Refusal{fmt::format("{} to {} channels of a group do not fill blocks of {}",
-                                 known->inputs, known->outputs, known->block)};
+    if (known->group > 1 && !known->mergeGroups())
+      return Refusal{
+          fmt::format("{} to {} channels of a group do not fill blocks of {}, nor "
+                      "those of some groups together",
+                      known->inputs, known->outputs, known->block)};
     if (known->inputs * known->taps() > kMaxTaps) return Refusal{"the window is beyond all bounds"};
   }
   return conv;
@@ -54,13 +56,17 @@ std::variant<Refusal, ConvProblem> analyze(const Problem& problem) {
 
 void packPanel(const ConvProblem& conv, const ConvPanels& panels, const float* w, int64_t group,
                int64_t panel, float* out) {
-  const int64_t taps = conv.taps(), rows = panels.rows;
+  const int64_t taps = conv.taps();
   const int64_t width = panels.vectorsOf(panel) * panels.block;
   const int64_t first = panel * panels.vectors * panels.block;
   const int64_t present = std::min(width, conv.outputs - first);
-  const float* weights = w + (group * conv.outputs + first) * rows;
+  const int64_t inputs = conv.inputs / conv.together, outputs = conv.outputs / conv.together;
+  const float* weights = w + (group * conv.outputs + first) * inputs * taps;
   auto putRow = [&](int64_t channel, int64_t tap) {
-    for (int64_t i = 0; i < present; ++i) out[i] = weights[i * rows + channel * taps + tap];
+    for (int64_t i = 0; i < present; ++i) {
+      const bool meet = (first + i) / outputs == channel / inputs;
+      out[i] = meet ? weights[(i * inputs + channel % inputs) * taps + tap] : 0.0f;
+    }
     std::fill(out + present, out + width, 0.0f);
     out += width;
   };
@@ -494,7 +500,8 @@ class ConvDirect : public Kernel {
     const double padded =
         static_cast<double>(panels.blocks * panels.block) / static_cast<double>(conv.outputs);
     return roofline(costAt(problem, shapes), problem.device,
-                    (0.9 + 0.001 * size) * size * vectors / 2 / cycles / padded);
+                    (0.9 + 0.001 * size) * size * vectors / 2 / cycles / padded /
+                        static_cast<double>(conv.together));
   }
 
   Prepared prepare(const Problem& problem, const Configuration& configuration) const override {

@@ -154,6 +154,18 @@ std::variant<Refusal, ConvProblem> convProblem(const Problem& problem, bool tran
                     : convProblemOf<Conv>(problem, std::move(region));
 }
 
+bool ConvProblem::mergeGroups() {
+  for (int64_t count = 1; count <= std::min<int64_t>(block, group); ++count) {
+    if (group % count || inputs * count % block || outputs * count % block) continue;
+    together = count;
+    group /= count;
+    inputs *= count;
+    outputs *= count;
+    return true;
+  }
+  return false;
+}
+
 std::vector<int> ConvProblem::runtimeInputs() const {
   std::vector<int> inputs{x};
   for (size_t i = 0; i < operands.size(); ++i)

@@ -38,11 +38,15 @@ struct ConvProblem {
   int x = 0, w = 0;       // inputs of the region
   int block = 16;
   int64_t group = 1, inputs = 0, outputs = 0;  // channels of a group
+  int64_t together = 1;                        // groups of the convolution in one of these
   bool line = false;                           // one spatial axis
   WindowAxis height, width;
   std::vector<BlockedOperand> operands;
 
   int64_t taps() const { return height.kernel * width.kernel; }
+  // As many groups as fill blocks become one, with zeros where their weights do not meet; false
+  // when no number does.
+  bool mergeGroups();
   int64_t blocksOf(int64_t channels) const { return (channels + block - 1) / block; }
   // Blocks of all groups; of several groups only when they fill their blocks.
   int64_t inputBlocks() const { return blocksOf(group * inputs); }
