@@ -39,7 +39,6 @@ std::variant<Refusal, Analysis> analyze(const Problem& problem) {
   const TensorDesc& b = problem.inputs[static_cast<size_t>(out.b)];
   if (!b.constant || out.a == out.b) return Refusal{"packs a constant second operand"};
   if (b.shape.rank() != 2) return Refusal{"the second operand is not a matrix"};
-  if (out.transposeA) return Refusal{"the first operand is transposed"};
   if (!b.shape.isStatic()) return Refusal{"the second operand has symbolic dims"};
   out.k = b.shape[out.transposeB ? 1 : 0].constant();
   out.n = b.shape[out.transposeB ? 0 : 1].constant();
@@ -124,7 +123,8 @@ class BoundMatMul;
 
 class MatMulExecutable : public Executable {
  public:
-  MatMulExecutable(const BoundMatMul& owner, int64_t m);
+  // Of `m` rows in all; of each matrix of A `rowsOfMatrix`, which matter when A is transposed.
+  MatMulExecutable(const BoundMatMul& owner, int64_t m, int64_t rowsOfMatrix);
   size_t workspaceBytes() const override;
   void run(const RunArguments& arguments) const override;
 
@@ -141,7 +141,7 @@ class MatMulExecutable : public Executable {
   const Panels& panels() const;
 
   const BoundMatMul& owner_;
-  int64_t m_, kStep_, kBlocks_, tilesOfBlock_;
+  int64_t m_, rowsOfMatrix_, kStep_, kBlocks_, tilesOfBlock_;
   bool copyA_;
   Partition partition_;
   RowTiles tiles_;
@@ -175,8 +175,10 @@ class BoundMatMul : public BoundKernel {
   std::unique_ptr<Executable> specialize(const ConcreteShapes& shapes) const override {
     auto types = concreteTypes(stored_, inputs_, shapes);
     const Shape& a = types[static_cast<size_t>(analysis_.a)].shape;
-    int64_t m = a.elementCount(0, a.rank() - 1).constant();
-    return std::make_unique<MatMulExecutable>(*this, m);
+    const size_t rowAxis = a.rank() - (analysis_.transposeA ? 1 : 2);
+    const int64_t rows = analysis_.rowAxis ? a[rowAxis].constant() : 1;
+    const int64_t matrices = a.rank() > 2 ? a.elementCount(0, a.rank() - 2).constant() : 1;
+    return std::make_unique<MatMulExecutable>(*this, matrices * rows, rows);
   }
 
  private:
@@ -193,7 +195,8 @@ class BoundMatMul : public BoundKernel {
   BrgemmKernels kernels_;
 };
 
-MatMulExecutable::MatMulExecutable(const BoundMatMul& owner, int64_t m) : owner_(owner), m_(m) {
+MatMulExecutable::MatMulExecutable(const BoundMatMul& owner, int64_t m, int64_t rowsOfMatrix)
+    : owner_(owner), m_(m), rowsOfMatrix_(rowsOfMatrix) {
   const Panels& panels = owner.panels_;
   const DeviceTraits& device = owner.stored_.problem.device;
   partition_ = choosePartition(m, owner.rows_, panels, std::max(1, device.threads));
@@ -217,7 +220,8 @@ MatMulExecutable::MatMulExecutable(const BoundMatMul& owner, int64_t m) : owner_
   // Blocks of one part, as even as can be.
   const int64_t blocks = (tilesOfPart + tilesOfBlock_ - 1) / tilesOfBlock_;
   tilesOfBlock_ = (tilesOfPart + blocks - 1) / blocks;
-  copyA_ = rowsShareSets(panels.k * 4, tiles_.size, device.l1Bytes) && panels.count() > 2;
+  copyA_ = owner.analysis_.transposeA ||
+           (rowsShareSets(panels.k * 4, tiles_.size, device.l1Bytes) && panels.count() > 2);
 
   for (int stage = 0; stage < kStages; ++stage) {
     const bool exists = stage == Only     ? kBlocks_ == 1
@@ -260,6 +264,16 @@ size_t MatMulExecutable::workspaceBytes() const {
 }
 
 const float* MatMulExecutable::copyRows(const float* a, Range rows, Range ks, float* to) const {
+  if (owner_.analysis_.transposeA) {
+    for (int64_t row = rows.begin, count; row < rows.end; row += count) {
+      const int64_t matrix = row / rowsOfMatrix_, place = row % rowsOfMatrix_;
+      count = std::min(rows.end - row, rowsOfMatrix_ - place);
+      transposeBlock(a + (matrix * panels().k + ks.begin) * rowsOfMatrix_ + place, rowsOfMatrix_,
+                     ks.size(), count, to + (row - rows.begin) * (kStep_ + kPadding),
+                     kStep_ + kPadding);
+    }
+    return to;
+  }
   for (int64_t row = rows.begin; row < rows.end; ++row)
     std::memcpy(to + (row - rows.begin) * (kStep_ + kPadding), a + row * panels().k + ks.begin,
                 static_cast<size_t>(ks.size()) * sizeof(float));
