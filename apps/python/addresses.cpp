@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "python/watch.h"
+
 namespace nb = nanobind;
 
 namespace carnot::python {
@@ -64,6 +66,11 @@ class AddressContext {
     });
     return times;
   }
+  void runWatched(const nb::object& watcher) {
+    Turn turn(*this);
+    passAddresses();
+    python::runWatched(context_, watcher);
+  }
   nb::tuple memory() {
     Turn turn(*this);
     Context::Memory memory = context_.memory();
@@ -86,7 +93,9 @@ class AddressContext {
     std::atomic<bool>& busy_;
   };
 
-  static void* pointer(uintptr_t address) { return reinterpret_cast<void*>(address); }
+  static void* pointer(uintptr_t address) {
+    return reinterpret_cast<void*>(address);  // NOLINT(performance-no-int-to-ptr)
+  }
 
   static size_t bytesOf(const TensorInfo& info, std::span<const int64_t> dims) {
     int64_t count = 1;
@@ -140,6 +149,7 @@ void bindAddressContext(nb::module_& m) {
       .def("set_output", &AddressContext::setOutput)
       .def("run", &AddressContext::run)
       .def("run_timed", &AddressContext::runTimed)
+      .def("run_watched", &AddressContext::runWatched)
       .def("memory", &AddressContext::memory);
 }
 

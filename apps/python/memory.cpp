@@ -14,7 +14,9 @@ namespace nb = nanobind;
 namespace carnot::python {
 namespace {
 
-void* pointer(uintptr_t address) { return reinterpret_cast<void*>(address); }
+void* pointer(uintptr_t address) {
+  return reinterpret_cast<void*>(address);  // NOLINT(performance-no-int-to-ptr)
+}
 
 // The memory of a Python object with the buffer protocol, in one piece.
 class HostBuffer {

@@ -1,15 +1,18 @@
 """Engines and contexts: shapes, profiles, addresses, profilers, allocators, and wrong calls."""
 
+import ctypes
 import json
 import mmap
 import threading
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings, strategies
 from small_models import classifier, random, two_inputs, wanted
 from tensorrt_helpers import Recorder, engine_of, infer
 
+import _carnot
 import carnot.cuda as cuda
 import carnot.tensorrt as trt
 
@@ -248,6 +251,7 @@ def test_shapes_that_contradict_each_other(logger):
 
 def test_any_shape_runs_without_a_profile(logger):
     engine = engine_of(classifier(), logger)
+    assert "no profile" in logger.of(trt.Logger.WARNING) and not logger.errors
     assert engine.num_optimization_profiles == 1 and engine.num_bindings == 2
     context = engine.create_execution_context()
     for batch in (1, 7, 2):
@@ -431,10 +435,10 @@ def test_no_address_breaks_a_context(one_context, wrong, batch):
     if not context.set_input_shape("input", (batch, *SHAPE)):
         assert batch in (0, 5)
         return
-    start, end = int(_LIVE), int(_LIVE) + (1 << 16)
     needs = (batch * 12288, batch * 40)
-    fits = all(start <= address and address + size <= end and address % 4 == 0
-               for address, size in zip(wrong, needs))
+    places = [_carnot.device_find(address) for address in wrong]
+    fits = all(kind == "live" and address + size <= base + room and address % 4 == 0
+               for address, size, (kind, base, room) in zip(wrong, needs, places))
     apart = wrong[0] + needs[0] <= wrong[1] or wrong[1] + needs[1] <= wrong[0]
     assert context.execute_v2(wrong) == (fits and apart)
 
@@ -454,3 +458,47 @@ def test_weights_are_not_streamed(engine, logger):
     assert not logger.errors
     engine.weight_streaming_budget_v2 = 5
     assert "weight streaming" in logger.errors
+
+
+class Listener(trt.IDebugListener):
+    def __init__(self):
+        super().__init__()
+        self.heard = {}
+
+    def process_debug_tensor(self, addr, location, type, shape, name, stream):
+        assert location == trt.TensorLocation.HOST and type == trt.float32
+        floats = ctypes.cast(addr, ctypes.POINTER(ctypes.c_float))
+        self.heard[name] = np.ctypeslib.as_array(floats, tuple(shape)).copy()
+
+
+def test_debug_listeners(engine, context, logger):
+    model = onnx.load_from_string(classifier())
+    between = [name for name in ("r1", "pooled", "logits") if engine.is_debug_tensor(name)]
+    assert between and not engine.is_debug_tensor("output")
+    model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in between)
+    truth = wanted(model.SerializeToString(), input=X)
+    memory, listener = Memory(), Listener()
+    context.set_input_shape("input", X.shape)
+    assert context.set_debug_listener(listener) and context.get_debug_listener() is listener
+    assert context.execute_v2(memory.bindings) and not listener.heard
+    assert context.set_tensor_debug_state(between[0], True) and context.get_debug_state(between[0])
+    assert context.execute_v2(memory.bindings) and list(listener.heard) == [between[0]]
+    context.unfused_tensors_debug_state = True
+    assert context.execute_v2(memory.bindings) and set(between) <= set(listener.heard)
+    for name in between:
+        np.testing.assert_allclose(listener.heard[name], truth[name], atol=1e-4)
+    np.testing.assert_allclose(memory.output(), truth["output"], atol=1e-5)
+    assert context.set_all_tensors_debug_state(False)
+    assert not context.set_tensor_debug_state("absent", True) and "'absent'" in logger.errors
+    assert context.set_debug_listener(None) and context.execute_v2(memory.bindings)
+
+
+def test_what_a_debug_listener_raises_is_raised(context):
+    memory = Memory()
+    context.set_input_shape("input", X.shape)
+    context.set_debug_listener(trt.IDebugListener())
+    context.unfused_tensors_debug_state = True
+    with pytest.raises(NotImplementedError):
+        context.execute_v2(memory.bindings)
+    context.set_debug_listener(None)
+    assert context.execute_v2(memory.bindings)

@@ -87,6 +87,7 @@ TEST(DeviceMemory, ThreadsShareIt) {
   DeviceMemory& memory = deviceMemory();
   size_t before = memory.usage().allocated;
   std::vector<std::jthread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t)
     threads.emplace_back([&memory, t] {
       for (int i = 1; i < 50; ++i) {

@@ -16,7 +16,7 @@ from ._engine import ICudaEngine, IRuntimeConfig, ISerializationConfig
 from ._enums import *  # noqa: F403 - every enumeration
 from ._enums import DataType
 from ._inspector import EngineInspector
-from ._interfaces import (IErrorRecorder, IOutputAllocator, IProfiler, IProgressMonitor,
+from ._interfaces import (IDebugListener, IErrorRecorder, IOutputAllocator, IProfiler, IProgressMonitor,
                           IStreamReader, IStreamReaderV2, IStreamWriter, Profiler)
 from ._logger import ILogger, Logger, Severity
 from ._network import ILayer, INetworkDefinition, ITensor
@@ -59,7 +59,7 @@ def __getattr__(name: str) -> object:
 
 
 __all__ = [*_enums.__all__, "Builder", "Dims", "Dims2", "Dims3", "Dims4", "DimsHW",
-           "EngineInspector", "IBuilderConfig", "ICudaEngine", "IErrorRecorder", "IExecutionContext",
+           "EngineInspector", "IBuilderConfig", "IDebugListener", "ICudaEngine", "IErrorRecorder", "IExecutionContext",
            "IHostMemory", "ILayer", "ILogger", "INetworkDefinition", "IOptimizationProfile",
            "IOutputAllocator", "IPluginRegistry", "IProfiler", "IProgressMonitor", "IRuntimeConfig",
            "ISerializationConfig", "IStreamReader", "IStreamReaderV2", "IStreamWriter", "ITensor",

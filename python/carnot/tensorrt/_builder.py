@@ -193,6 +193,10 @@ class Builder(Reporting):
         for flag, consequence in _WITHOUT.items():
             if config.get_flag(flag):
                 self._log(Severity.WARNING, f"flag {flag.name}: {consequence}")
+        dynamic = [tensor.name for tensor in network._inputs if -1 in tensor.shape]
+        if dynamic and not config._profiles:
+            self._log(Severity.WARNING, f"inputs {', '.join(dynamic)} are dynamic and no profile says "
+                      "for which shapes: every shape runs, and the engine is tuned for batches of 1")
         try:
             with self._reporting(), monitored(config.progress_monitor) as progress:
                 options = self._options(network, config)

@@ -10,6 +10,7 @@ import _carnot
 
 from .._error import Error
 from ._binding_runs import BindingRuns
+from ._debug import DebugTensors
 from ._enum import expect
 from ._enums import ExecutionContextAllocationStrategy, ProfilingVerbosity, TensorIOMode
 from ._interfaces import IOutputAllocator
@@ -19,7 +20,7 @@ from ._types import Dims, shape_of, volume
 _ALIGNMENT = 256
 
 
-class IExecutionContext(Reporting, BindingRuns):
+class IExecutionContext(Reporting, BindingRuns, DebugTensors):
     """One inference at a time: shapes, then addresses, then a run.
 
     An address may be of device memory (carnot.cuda) or, on the CPU, of any memory of the process. It
@@ -30,13 +31,14 @@ class IExecutionContext(Reporting, BindingRuns):
         profiler: an IProfiler that hears of each layer, or None.
         enqueue_emits_profile: whether it does so right after execute_async_v3, or waits for
             report_to_profiler.
+        unfused_tensors_debug_state: whether the debug listener hears of every tensor between layers.
         debug_sync, nvtx_verbosity, persistent_cache_limit, temporary_allocator: kept.
     """
 
     __slots__ = ("_engine", "_native", "_profile", "_shapes", "_addresses", "_allocators", "_times",
                  "_config", "_consumed", "name", "_profiler", "enqueue_emits_profile", "debug_sync",
                  "nvtx_verbosity", "persistent_cache_limit", "temporary_allocator", "_memory",
-                 "_said")
+                 "_said", "_listener", "_debugged", "unfused_tensors_debug_state")
 
     def __init__(self, engine: Any, config: Any = None) -> None:
         super().__init__(engine._logger)
@@ -55,6 +57,9 @@ class IExecutionContext(Reporting, BindingRuns):
         self.nvtx_verbosity = ProfilingVerbosity.LAYER_NAMES_ONLY
         self.persistent_cache_limit = 0
         self.temporary_allocator: Any = None
+        self._listener: Any = None
+        self._debugged: set[str] = set()
+        self.unfused_tensors_debug_state = False
         self._use_profile(0)
 
     @property
@@ -307,7 +312,9 @@ class IExecutionContext(Reporting, BindingRuns):
             for name, address in addresses.items():
                 is_input, place = self._engine._index(name)
                 (self._native.set_input if is_input else self._native.set_output)(place, address)
-            if self._profiler is None:
+            if self._listens():
+                self._run_told(stream)
+            elif self._profiler is None:
                 self._native.run()
             else:
                 self._times = self._native.run_timed()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import _carnot
@@ -272,6 +273,16 @@ class ICudaEngine(Reporting, BindingNames):
     def is_shape_inference_io(self, name: str) -> bool:
         self._find(name)
         return False
+
+    def _written(self) -> dict[str, Any]:
+        """Tensors that layers write, inputs and outputs of the engine left out."""
+        layers = json.loads(self._native.layer_information())["Layers"]
+        names = [tensor["Name"] for layer in layers for tensor in layer["Outputs"]]
+        return dict.fromkeys(name for name in names if name not in self._tensors)
+
+    def is_debug_tensor(self, name: str) -> bool:
+        """Whether a debug listener can hear of the tensor: fusion has left it."""
+        return name in self._written()
 
     def get_aliased_input_tensor(self, name: str) -> None:
         """None: outputs have memory of their own."""

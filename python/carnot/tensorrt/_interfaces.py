@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._enums import ErrorCodeTRT, SeekPosition
+from ._enums import DataType, ErrorCodeTRT, SeekPosition, TensorLocation
 
 
 class IProfiler:
@@ -62,6 +62,18 @@ class IOutputAllocator:
     def notify_shape(self, tensor_name: str, shape: Any) -> None:
         """The output's shape."""
         raise NotImplementedError(f"{type(self).__name__} does not define notify_shape")
+
+
+class IDebugListener:
+    """Told what tensors between layers hold."""
+
+    def __init__(self) -> None:
+        pass
+
+    def process_debug_tensor(self, addr: int, location: TensorLocation, type: DataType, shape: Any,
+                             name: str, stream: int) -> None:
+        """A tensor, right after its layer wrote it: `addr` holds it row by row during the call."""
+        raise NotImplementedError(f"{self.__class__.__name__} does not define process_debug_tensor")
 
 
 class IErrorRecorder:

@@ -76,7 +76,8 @@ DeviceMemory::Place AddressBook::find(uintptr_t address) const {
   using Kind = DeviceMemory::Place::Kind;
   if (address < begin_ || address >= end_) return {};
   auto place = [](Kind kind, Ranges::const_iterator range) {
-    return DeviceMemory::Place{kind, reinterpret_cast<void*>(range->first), range->second.asked};
+    void* base = reinterpret_cast<void*>(range->first);  // NOLINT(performance-no-int-to-ptr)
+    return DeviceMemory::Place{kind, base, range->second.asked};
   };
   if (auto range = containing(live_, address); range != live_.end())
     return place(Kind::Live, range);

@@ -82,7 +82,7 @@ void* CpuMemory::allocate(size_t bytes) {
   std::lock_guard lock(mutex_);
   uintptr_t base = book_.take(size, large ? kLargePage : kPage, bytes);
   if (!base) refuse(free);
-  void* data = reinterpret_cast<void*>(base);
+  void* data = reinterpret_cast<void*>(base);  // NOLINT(performance-no-int-to-ptr)
   bool committed = mprotect(data, size, PROT_READ | PROT_WRITE) == 0;
   if (committed && large) madvise(data, size, MADV_HUGEPAGE);
 #ifdef MADV_POPULATE_WRITE
