@@ -343,6 +343,21 @@ def test_nan_on_both_sides_agrees(tmp_path):
     assert math.isnan(difference.has) and not math.isnan(difference.wanted)
 
 
+def test_an_engine_in_place_of_a_build(tmp_path, capsys):
+    path, other = chain(tmp_path / "c.onnx"), chain(tmp_path / "o.onnx", changed=3)
+    for source, name in ((path, "right.engine"), (other, "wrong.engine")):
+        carnot.build(source, **QUICK).save(tmp_path / name)
+    assert compare(path, engine=tmp_path / "right.engine", **QUICK).compared == 6
+    report = compare(path, engine=tmp_path / "wrong.engine", **QUICK)
+    assert report.divergence.first.tensor == "t3"
+    assert report.divergence.culprit.kind == "unsteady", "a new build is right"
+    assert run(path, "--engine", tmp_path / "wrong.engine", "--level=0") == 1
+    assert "does not show in a new build" in capsys.readouterr().out
+    assert run(tmp_path / "right.engine") == 2
+    assert "--engine" in capsys.readouterr().err
+    assert run(path, "--engine", path) == 2
+
+
 def test_outputs_only(tmp_path):
     path, other = chain(tmp_path / "c.onnx"), chain(tmp_path / "o.onnx", changed=0)
     report = compare(path, outputs_only=True, **QUICK)

@@ -64,6 +64,8 @@ def _parser() -> _Parser:
     what.add_argument("--seed", type=_number(int, 0), default=1, metavar="N",
                       help="of made-up inputs; default: 1")
     what.add_argument("--outputsOnly", action="store_true", help="the model's outputs alone")
+    what.add_argument("--engine", metavar="FILE.engine",
+                      help="an engine built of the model, in place of a new build")
     what.add_argument("--reference", metavar="FILE.onnx",
                       help="what onnxruntime runs in place of the model: another version of it, "
                            "with tensors of the same names")
@@ -169,8 +171,8 @@ def _run(arguments: argparse.Namespace) -> int:
         arguments.model, inputs=inputs, shapes=shapes, seed=arguments.seed,
         tolerance=Tolerance(arguments.l2, arguments.rtol, arguments.atol),
         window=int(arguments.window * 2**20), outputs_only=arguments.outputsOnly,
-        reference=arguments.reference, bisect=arguments.bisect, on_build=screen.begin,
-        on_tensor=screen.tensor,
+        engine=arguments.engine, reference=arguments.reference, bisect=arguments.bisect,
+        on_build=screen.begin, on_tensor=screen.tensor,
         on_divergence=lambda found: screen.show(
             divergence_text(found, Model.read(arguments.model))),
         on_trial=lambda trial: screen.progress(f"bisecting: {trial_text(trial)}"),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._arrays import is_numpy
-from .._build import AppliedPatch, build
+from .._build import AppliedPatch, build, load
 from .._engine import Engine
 from .._error import Error
 from .._watch import LayerOutput
@@ -89,7 +89,8 @@ class Report:
 def compare(path: str | os.PathLike[str], *, inputs: Mapping[str, np.ndarray] | None = None,
             shapes: Mapping[str, Sequence[int]] | None = None, seed: int = 1,
             tolerance: Tolerance = Tolerance(), window: int = WINDOW_BYTES,
-            outputs_only: bool = False, reference: str | os.PathLike[str] | None = None,
+            outputs_only: bool = False, engine: str | os.PathLike[str] | None = None,
+            reference: str | os.PathLike[str] | None = None,
             bisect: bool | None = None, on_build: Callable[[Report], None] | None = None,
             on_tensor: Callable[[Compared], None] | None = None,
             on_divergence: Callable[[Divergence], None] | None = None,
@@ -108,6 +109,7 @@ def compare(path: str | os.PathLike[str], *, inputs: Mapping[str, np.ndarray] | 
         tolerance: what counts as equal.
         window: bytes of onnxruntime's tensors held at once; a larger tensor is held alone.
         outputs_only: compares the model's outputs alone.
+        engine: an engine's file, built of this model, to compare in place of a new build.
         reference: another ONNX file for onnxruntime, such as another version of the model; tensors
             are matched by name.
         bisect: whether to look for the culprit; None: unless `reference` is given.
@@ -121,7 +123,7 @@ def compare(path: str | os.PathLike[str], *, inputs: Mapping[str, np.ndarray] | 
             model.
     """
     comparison = _Comparison(os.fspath(path), reference, options, builder, tolerance)
-    comparison.prepare(inputs or {}, shapes or {}, seed)
+    comparison.prepare(engine, inputs or {}, shapes or {}, seed)
     if on_build:
         on_build(comparison.report)
     found = comparison.find(window, outputs_only, on_tensor or (lambda compared: None))
@@ -149,19 +151,25 @@ class _Comparison:
         self._reference = Reference(Model.read(other), self._options.get("threads") or 0)
         self.report = Report(self._reference.version, {})
 
-    def prepare(self, given: Mapping[str, np.ndarray], shapes: Mapping[str, Sequence[int]],
-                seed: int) -> None:
-        """Builds, and finds what can be compared."""
+    def prepare(self, engine: Any, given: Mapping[str, np.ndarray],
+                shapes: Mapping[str, Sequence[int]], seed: int) -> None:
+        """Builds or loads, and finds what can be compared."""
         if shapes and not self._options.get("profiles"):
             self._options["profiles"] = {name: tuple(dims) for name, dims in shapes.items()}
-        self._patches: list[AppliedPatch] = []
-        self._context = self._builder(self._path, patches=self._patches.append,
-                                      **self._options).context()
+        self._patches: list[AppliedPatch] | None = None
+        built = self._build() if engine is None else load(
+            engine, threads=self._options.get("threads"))
+        self._context = built.context()
         self._model = Model.read(self._path)
-        engine = self._context.engine
-        self.report.inputs = make_inputs(engine, self._model, given, shapes, seed)
+        self.report.inputs = make_inputs(self._context.engine, self._model, given, shapes, seed)
         self._outputs, self._results = survey(self._context, self.report.inputs, self._model)
         self.report.layers = max((output.number for output in self._outputs), default=0)
+
+    def _build(self) -> Engine:
+        patches: list[AppliedPatch] = []
+        engine = self._builder(self._path, patches=patches.append, **self._options)
+        self._patches = patches
+        return engine
 
     # --- the first that differs
 
@@ -253,6 +261,8 @@ class _Comparison:
             tell(trial)
             return self._attempt(found, trial)
 
+        if self._patches is None:
+            self._build()
         self.report.divergence.culprit = find_culprit(attempt, suspects, nodes, self._patches)
 
     def _attempt(self, found: _Found, trial: Trial) -> Outcome:

@@ -19,6 +19,8 @@ _NODE_INPUT, _NODE_OUTPUT, _NODE_NAME, _NODE_TYPE = 1, 2, 3, 4
 _TENSOR_DIMS, _TENSOR_NAME = 1, 8
 _VALUE_NAME = 1
 
+_ENGINE = b"\x89CARNOT\n"  # how an engine's file starts
+
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
     value = shift = 0
@@ -103,7 +105,11 @@ class Model:
         """Raises Error (Io, InvalidModel) naming the file."""
         model = cls(os.fspath(path))
         try:
-            for number, value in _fields(memoryview(model.bytes())):
+            content = model.bytes()
+            if content.startswith(_ENGINE):
+                raise Error("InvalidModel", "an engine", "the ONNX model that it was built of",
+                            "name the engine with --engine")
+            for number, value in _fields(memoryview(content)):
                 if number == _MODEL_GRAPH and not isinstance(value, int):
                     model._read_graph(value)
         except Error as error:

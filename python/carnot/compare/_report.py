@@ -123,8 +123,9 @@ def culprit_text(culprit: Culprit) -> str:
         def flags(kernels: Iterable[str]) -> str:
             return " ".join(f"--withoutKernel {shlex.quote(name)}" for name in kernels)
 
-        return (f"culprit: kernel {', '.join(names)}\n  agrees with  {flags(culprit.kernels)}{instead}"
-                f"\n  everywhere   {flags(names)} leaves it out of all layers\n")
+        return (f"culprit: kernel {', '.join(names)}\n"
+                f"  agrees with  {flags(culprit.kernels)}{instead}\n"
+                f"  everywhere   {flags(names)} leaves it out of all layers\n")
     if culprit.kind == "patch":
         patch = culprit.patch
         nodes = ", ".join(patch.onnx_nodes)
@@ -138,7 +139,7 @@ def culprit_text(culprit: Culprit) -> str:
         return ("culprit: no rewrite and no kernel; what carnot takes these nodes to mean differs "
                 "from what onnxruntime does\n")
     if culprit.kind == "unsteady":
-        return "culprit: unknown; the divergence does not show in a second build\n"
+        return "culprit: unknown; the divergence does not show in a new build\n"
     return f"culprit: unknown; {culprit.why}\n"
 
 
