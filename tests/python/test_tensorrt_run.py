@@ -27,9 +27,14 @@ def logger():
     return Recorder()
 
 
+@pytest.fixture(scope="module")
+def plan():
+    return engine_of(classifier(), Recorder(), RANGES, WIDER).serialize()
+
+
 @pytest.fixture
-def engine(logger):
-    return engine_of(classifier(), logger, RANGES, WIDER)
+def engine(plan, logger):
+    return trt.Runtime(logger).deserialize_cuda_engine(plan)
 
 
 @pytest.fixture
