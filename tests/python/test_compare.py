@@ -595,6 +595,10 @@ def test_command_takes_tolerances(tmp_path):
     (["c.onnx", "--input", "x"], "NAME:FILE.npy"),
     (["c.onnx", "--input", "x:nothing.npy"], "nothing.npy"),
     (["c.onnx", "--input", "x:bad.onnx"], "bad.onnx"),
+    (["c.onnx", "--input", "x:several.npz"], "several arrays"),
+    (["c.onnx", "--input", "x:doubles.npy"], "float64"),
+    (["c.onnx", "--engine", "bad.onnx"], "bad.onnx"),
+    (["c.onnx", "--reference", "bad.onnx"], "bad.onnx"),
     (["c.onnx", "--shapes", "x:3"], "shape 3"),
     (["c.onnx", "--shapes", "x;3"], "shape 'x;3'"),
     (["c.onnx", "--shapes", "z:3x32"], "input z"),
@@ -605,9 +609,20 @@ def test_command_cannot(words, said, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     chain("c.onnx")
     Path("bad.onnx").write_bytes(b"no model at all")
+    np.savez("several.npz", a=np.zeros(1), b=np.zeros(1))
+    np.save("doubles.npy", np.zeros((1, 32)))
     assert run(*words, "--level=0", "--timingCache=none") == 2
     text = capsys.readouterr().err
     assert text.startswith("carnot: error: ") and said in text
+
+
+def test_a_defect_is_no_divergence(tmp_path, monkeypatch, capsys):
+    def broken(*arguments):
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr("carnot.compare._compare.survey", broken)
+    assert run(chain(tmp_path / "c.onnx"), "--level=0", "--timingCache=none") == 2
+    assert "planted; this is a defect" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words, said", [

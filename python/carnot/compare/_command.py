@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from typing import Any, NoReturn
 
 from .._error import Error
@@ -215,4 +216,10 @@ def main(words: list[str]) -> int:
         return 128 + signal.SIGINT
     except MemoryError:
         print("carnot: error: out of memory; a smaller --window needs less", file=sys.stderr)
+        return CANNOT
+    except Exception as error:  # noqa: BLE001: the interpreter's own status would say DIVERGES
+        if arguments.verbose:
+            traceback.print_exc()
+        print(f"carnot: error: {type(error).__name__}: {error}; this is a defect of Carnot",
+              file=sys.stderr)
         return CANNOT

@@ -73,10 +73,14 @@ def load_input(text: str) -> tuple[str, np.ndarray]:
     if not colon or not name:
         raise Error("InvalidArgument", f"input '{text}'", "NAME:FILE.npy")
     try:
-        return name, np.load(path, allow_pickle=False)
+        array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise Error("Io", f"file {path} cannot be read: {error}",
                     "an array as numpy.save writes it") from None
+    if not isinstance(array, np.ndarray):
+        raise Error("InvalidArgument", f"file {path} holds several arrays",
+                    "one, as numpy.save writes it")
+    return name, array
 
 
 def parse_shapes(text: str) -> dict[str, list[int]]:
