@@ -25,42 +25,37 @@ constexpr const char* kProbe =
     "import importlib.util as u, sys\n"
     "sys.exit(64 + sum((u.find_spec(name) is None) << i for i, name in enumerate(sys.argv[1:])))";
 
-std::vector<std::string> pathFolders() {
-  std::vector<std::string> folders;
+bool canRun(const fs::path& program) { return access(program.c_str(), X_OK) == 0; }
+
+// The first program of that name on PATH; empty: none.
+fs::path findOnPath(const char* name) {
   const char* path = std::getenv("PATH");
   std::string_view rest = path ? path : "";
   while (!rest.empty()) {
     size_t colon = std::min(rest.find(':'), rest.size());
-    if (colon > 0) folders.emplace_back(rest.substr(0, colon));
+    fs::path program = fs::path(rest.substr(0, colon)) / name;
+    if (colon > 0 && canRun(program)) return program;
     rest.remove_prefix(std::min(colon + 1, rest.size()));
   }
-  return folders;
-}
-
-// The folder that this program was called from, through which a virtual environment's link leads.
-std::string ownFolder() {
-  std::string name = program_invocation_name;
-  if (name.find('/') != std::string::npos) return fs::path(name).parent_path().string();
-  for (const std::string& folder : pathFolders())
-    if (access((folder + "/" + name).c_str(), X_OK) == 0) return folder;
   return {};
 }
 
+// Those to try, in order.
 std::vector<std::string> pythons() {
   if (const char* named = std::getenv("CARNOT_PYTHON"); named && *named) return {named};
+  // As this program was called: a virtual environment has a link to it.
+  fs::path self = program_invocation_name;
+  if (!self.has_parent_path()) self = findOnPath(self.c_str());
   std::vector<std::string> found;
-  std::string beside = ownFolder() + "/python";
-  if (access(beside.c_str(), X_OK) == 0) found.push_back(beside);
-  for (const std::string& folder : pathFolders())
-    if (access((folder + "/python3").c_str(), X_OK) == 0) {
-      found.push_back(folder + "/python3");
-      break;
-    }
+  if (fs::path beside = self.parent_path() / "python"; !self.empty() && canRun(beside))
+    found.push_back(beside.string());
+  if (fs::path other = findOnPath("python3"); !other.empty()) found.push_back(other.string());
   return found;
 }
 
 std::vector<char*> pointersTo(std::vector<std::string>& words) {
   std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
   for (std::string& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
   return pointers;
