@@ -188,6 +188,26 @@ def test_timing_caches(logger):
     assert not logger.errors
 
 
+def test_timing_caches_are_asked_and_edited(logger):
+    _, cache = timed(logger)
+    keys = cache.queryKeys()
+    assert len(keys) == len(set(keys)) > 2
+    for key in keys:
+        assert trt.TimingCacheKey.parse(str(key)) == key
+        assert cache.query(key).tacticHash and cache.query(key).timingMSec > 0
+    best = cache.query(keys[0])
+    slower = trt.TimingCacheValue(best.tacticHash, 1e6)
+    assert cache.update(keys[0], slower)
+    assert cache.query(keys[0]) != best and cache.serialize()
+    first, edited = timed(logger, cache.serialize())
+    assert edited.query(keys[0]) != best and first
+    assert not logger.errors
+    assert cache.query(trt.TimingCacheKey.parse("0x1")).timingMSec == 0
+    assert "no times for 0x0000000000000001" in logger.errors
+    assert not cache.update(keys[0], trt.TimingCacheValue(5, 1.0)) and "kernel 0x5" in logger.errors
+    assert trt.Builder(logger).create_builder_config().create_timing_cache(b"").queryKeys() == []
+
+
 class Monitor(trt.IProgressMonitor):
     def __init__(self, stop=None):
         super().__init__()

@@ -11,8 +11,8 @@ call that asks for it returns, so streams are always idle; events tell real time
 needed, and those made here only keep the order of push and pop.
 """
 
-from ._device import (Context, Device, ctx_flags, device_kind, get_driver_version, get_version, init,
-                      mem_get_info)
+from ._device import (Context, Device, ctx_flags, device_kind, get_driver_version, get_version,
+                      init, mem_get_info)
 from ._errors import Error, LogicError, MemoryError, RuntimeError
 from ._host import (aligned_empty, aligned_zeros, host_alloc_flags, mem_host_register_flags,
                     pagelocked_empty, pagelocked_empty_like, pagelocked_zeros,

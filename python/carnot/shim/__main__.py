@@ -38,7 +38,8 @@ def main(arguments: list[str]) -> int:
         return 0 if arguments else 2
     what, rest = arguments[0], arguments[1:]
     if what in ("-m", "-c") and not rest:
-        print(f"carnot.shim: {what} needs {'a module' if what == '-m' else 'code'}", file=sys.stderr)
+        needed = "a module" if what == "-m" else "code"
+        print(f"carnot.shim: {what} needs {needed}", file=sys.stderr)
         return 2
     with prepared():
         install()

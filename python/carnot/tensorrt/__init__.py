@@ -16,8 +16,8 @@ from ._engine import ICudaEngine, IRuntimeConfig, ISerializationConfig
 from ._enums import *  # noqa: F403 - every enumeration
 from ._enums import DataType
 from ._inspector import EngineInspector
-from ._interfaces import (IDebugListener, IErrorRecorder, IOutputAllocator, IProfiler, IProgressMonitor,
-                          IStreamReader, IStreamReaderV2, IStreamWriter, Profiler)
+from ._interfaces import (IDebugListener, IErrorRecorder, IOutputAllocator, IProfiler,
+                          IProgressMonitor, IStreamReader, IStreamReaderV2, IStreamWriter, Profiler)
 from ._logger import ILogger, Logger, Severity
 from ._network import ILayer, INetworkDefinition, ITensor
 from ._parser import OnnxParser, ParserError
@@ -25,7 +25,7 @@ from ._plugins import (IPluginRegistry, get_builder_plugin_registry, get_plugin_
                        init_libnvinfer_plugins)
 from ._profile import IOptimizationProfile
 from ._runtime import Runtime
-from ._timing_cache import ITimingCache
+from ._timing_cache import ITimingCache, TimingCacheKey, TimingCacheValue
 from ._types import (Dims, Dims2, Dims3, Dims4, DimsHW, IHostMemory, Permutation, Weights, nptype,
                      volume)
 
@@ -58,12 +58,15 @@ def __getattr__(name: str) -> object:
     raise AttributeError(f"carnot.tensorrt has no {name}")
 
 
-__all__ = [*_enums.__all__, "Builder", "Dims", "Dims2", "Dims3", "Dims4", "DimsHW",
-           "EngineInspector", "IBuilderConfig", "IDebugListener", "ICudaEngine", "IErrorRecorder", "IExecutionContext",
-           "IHostMemory", "ILayer", "ILogger", "INetworkDefinition", "IOptimizationProfile",
-           "IOutputAllocator", "IPluginRegistry", "IProfiler", "IProgressMonitor", "IRuntimeConfig",
-           "ISerializationConfig", "IStreamReader", "IStreamReaderV2", "IStreamWriter", "ITensor",
-           "ITimingCache", "Logger", "OnnxParser", "ParserError", "Permutation", "Profiler",
-           "Runtime", "Severity", "Weights", "bfloat16", "bool", "e8m0", "float16", "float32", "fp4",
-           "fp8", "get_builder_plugin_registry", "get_nv_onnx_parser_version", "get_plugin_registry",
-           "init_libnvinfer_plugins", "int32", "int4", "int64", "int8", "nptype", "uint8", "volume"]
+__all__ = [
+    *_enums.__all__, "Builder", "Dims", "Dims2", "Dims3", "Dims4", "DimsHW", "EngineInspector",
+    "IBuilderConfig", "ICudaEngine", "IDebugListener", "IErrorRecorder", "IExecutionContext",
+    "IHostMemory", "ILayer", "ILogger", "INetworkDefinition", "IOptimizationProfile",
+    "IOutputAllocator", "IPluginRegistry", "IProfiler", "IProgressMonitor", "IRuntimeConfig",
+    "ISerializationConfig", "IStreamReader", "IStreamReaderV2", "IStreamWriter", "ITensor",
+    "ITimingCache", "Logger", "OnnxParser", "ParserError", "Permutation", "Profiler", "Runtime",
+    "Severity", "TimingCacheKey", "TimingCacheValue", "Weights", "bfloat16", "bool", "e8m0",
+    "float16", "float32", "fp4", "fp8", "get_builder_plugin_registry",
+    "get_nv_onnx_parser_version", "get_plugin_registry", "init_libnvinfer_plugins", "int32",
+    "int4", "int64", "int8", "nptype", "uint8", "volume",
+]

@@ -71,8 +71,8 @@ class BindingRuns:
         if name is None:
             return False
         if binding // self._engine.num_io_tensors != self._profile:
-            self._fail(f"binding {binding} is of profile "
-                       f"{binding // self._engine.num_io_tensors}", f"one of profile {self._profile}")
+            other = binding // self._engine.num_io_tensors
+            self._fail(f"binding {binding} is of profile {other}", f"one of profile {self._profile}")
             return False
         return self.set_input_shape(name, shape)
 

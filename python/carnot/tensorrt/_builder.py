@@ -96,7 +96,7 @@ class Builder(Reporting):
 
     def build_serialized_network(self, network: INetworkDefinition,
                                  config: IBuilderConfig) -> IHostMemory | None:
-        """The engine's bytes, for Runtime.deserialize_cuda_engine; None when the log says why not."""
+        """The engine's bytes, for a Runtime to deserialize; None when the log says why not."""
         native = self._build(network, config)
         return IHostMemory(native.serialize()) if native else None
 
@@ -195,8 +195,9 @@ class Builder(Reporting):
                 self._log(Severity.WARNING, f"flag {flag.name}: {consequence}")
         dynamic = [tensor.name for tensor in network._inputs if -1 in tensor.shape]
         if dynamic and not config._profiles:
-            self._log(Severity.WARNING, f"inputs {', '.join(dynamic)} are dynamic and no profile says "
-                      "for which shapes: every shape runs, and the engine is tuned for batches of 1")
+            self._log(Severity.WARNING,
+                      f"inputs {', '.join(dynamic)} are dynamic and no profile says for which shapes: "
+                      "every shape runs, and the engine is tuned for batches of 1")
         try:
             with self._reporting(), monitored(config.progress_monitor) as progress:
                 options = self._options(network, config)

@@ -66,7 +66,8 @@ class IBuilderConfig(Reporting):
         self._level = 3
         self._profiles: list[IOptimizationProfile] = []
         self._cache: ITimingCache | None = None
-        self._sources = 1 << TacticSource.EDGE_MASK_CONVOLUTIONS | 1 << TacticSource.JIT_CONVOLUTIONS
+        self._sources = (1 << TacticSource.EDGE_MASK_CONVOLUTIONS
+                         | 1 << TacticSource.JIT_CONVOLUTIONS)
         self._features: set[PreviewFeature] = {PreviewFeature.PROFILE_SHARING_0806}
         self._quantization = 0
         self._device_types: dict[str, DeviceType] = {}

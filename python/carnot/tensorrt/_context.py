@@ -23,15 +23,15 @@ _ALIGNMENT = 256
 class IExecutionContext(Reporting, BindingRuns, DebugTensors):
     """One inference at a time: shapes, then addresses, then a run.
 
-    An address may be of device memory (carnot.cuda) or, on the CPU, of any memory of the process. It
-    is looked at when the context runs. Work is done when the call returns.
+    An address may be of device memory (carnot.cuda) or, on the CPU, of any memory of the process.
+    It is looked at when the context runs. Work is done when the call returns.
 
     Attributes:
         name: kept.
         profiler: an IProfiler that hears of each layer, or None.
         enqueue_emits_profile: whether it does so right after execute_async_v3, or waits for
             report_to_profiler.
-        unfused_tensors_debug_state: whether the debug listener hears of every tensor between layers.
+        unfused_tensors_debug_state: whether the debug listener hears of all tensors between layers.
         debug_sync, nvtx_verbosity, persistent_cache_limit, temporary_allocator: kept.
     """
 
@@ -101,7 +101,7 @@ class IExecutionContext(Reporting, BindingRuns, DebugTensors):
     # Shapes.
 
     def set_input_shape(self, name: str, shape: Iterable[int]) -> bool:
-        """False, with the reason in the log, for what is no input and for a shape that cannot be."""
+        """False, with the reason in the log, for what is no input and a shape that cannot be."""
         dims = [operator.index(dim) for dim in shape]
         info = self._engine._find(name)
         if info is None:
@@ -155,7 +155,7 @@ class IExecutionContext(Reporting, BindingRuns, DebugTensors):
         return [info.name for info in self._engine._inputs if info.name not in self._shapes]
 
     def infer_shapes(self) -> list[str]:
-        """Inputs whose shape is not set. Raises RuntimeError when those set contradict each other."""
+        """Inputs whose shape is not set. Raises RuntimeError when those set contradict."""
         missing = self._unset()
         if not missing:
             try:
@@ -312,6 +312,7 @@ class IExecutionContext(Reporting, BindingRuns, DebugTensors):
             for name, address in addresses.items():
                 is_input, place = self._engine._index(name)
                 (self._native.set_input if is_input else self._native.set_output)(place, address)
+            self._times = []
             if self._listens():
                 self._run_told(stream)
             elif self._profiler is None:

@@ -43,8 +43,8 @@ class DebugTensors:
 
     def set_all_tensors_debug_state(self: Any, flag: bool) -> bool:
         """The state of tensors marked for it in the network; engines keep no such marks."""
-        self._log(Severity.VERBOSE, "no tensor is marked for debugging; unfused_tensors_debug_state "
-                  "tells of all that fusion has left")
+        self._log(Severity.VERBOSE, "no tensor is marked for debugging; "
+                  "unfused_tensors_debug_state tells of all that fusion has left")
         return True
 
     def get_debug_state(self: Any, name: str) -> bool:
@@ -67,5 +67,4 @@ class DebugTensors:
                     array.ctypes.data, TensorLocation.HOST, type_named(output.dtype),
                     Dims(output.shape), output.tensor, stream)
 
-        self._times = []
         self._native.run_watched(told)

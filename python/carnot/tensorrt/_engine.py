@@ -11,8 +11,8 @@ from ._binding_names import BindingNames
 from ._context import IExecutionContext
 from ._enum import expect
 from ._enums import (DataType, EngineCapability, ExecutionContextAllocationStrategy,
-                     HardwareCompatibilityLevel, ProfilingVerbosity, SerializationFlag, TensorFormat,
-                     TensorIOMode, TensorLocation)
+                     HardwareCompatibilityLevel, ProfilingVerbosity, SerializationFlag,
+                     TensorFormat, TensorIOMode, TensorLocation)
 from ._inspector import EngineInspector
 from ._logger import ILogger, Reporting
 from ._types import Dims, IHostMemory, shape_of, type_named

@@ -12,7 +12,8 @@ from ._logger import ILogger, Reporting
 
 def _line(layer: dict[str, Any]) -> str:
     def tensors(side: str) -> str:
-        return ", ".join(f"{t['Name']} {t['Format/Datatype']}{t['Dimensions']}" for t in layer[side])
+        return ", ".join(f"{tensor['Name']} {tensor['Format/Datatype']}{tensor['Dimensions']}"
+                         for tensor in layer[side])
     return (f"{layer['ParameterType']}({layer['TacticName']}): {layer['Name']}, "
             f"{tensors('Inputs')} -> {tensors('Outputs')}")
 

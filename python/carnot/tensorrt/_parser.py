@@ -117,7 +117,8 @@ class OnnxParser(Reporting):
     def _take(self, native: Any) -> bool:
         self._network._fill(native)
         self._network._parsed = True
-        self._log(Severity.INFO, f"parsed {native.name or 'a model'}: {native.layer_count()} layers, "
+        self._log(Severity.INFO,
+                  f"parsed {native.name or 'a model'}: {native.layer_count()} layers, "
                   f"{len(native.inputs())} inputs, {len(native.outputs())} outputs")
         return True
 

@@ -33,8 +33,9 @@ class IOptimizationProfile:
             raise ValueError(f"shapes of input {input} have different ranks: {shapes}")
         for low, best, high in zip(*shapes):
             if not 0 <= low <= best <= high:
-                raise ValueError(f"input {input}: min {shapes[0]}, opt {shapes[1]}, max {shapes[2]}; "
-                                 "needs 0 <= min <= opt <= max in each dimension")
+                raise ValueError(
+                    f"input {input}: min {shapes[0]}, opt {shapes[1]}, max {shapes[2]}; "
+                    "needs 0 <= min <= opt <= max in each dimension")
         self._shapes[input] = shapes
 
     def get_shape(self, input: str) -> list[Dims]:
@@ -43,7 +44,7 @@ class IOptimizationProfile:
 
     def set_shape_input(self, input: str, min: Iterable[int], opt: Iterable[int],
                         max: Iterable[int]) -> None:
-        """Sets the range of the values of an input that holds a shape; kept, needed by no engine."""
+        """Sets the range of an input's values, for one that holds a shape; kept, not needed."""
         values = (list(min), list(opt), list(max))
         for low, best, high in zip(*values):
             if not low <= best <= high:
