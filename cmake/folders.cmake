@@ -1,7 +1,7 @@
 # Targets from folders: a file that appears in a folder is compiled, with no list to edit. A folder
 # without sources is skipped.
 
-# Sources of these are built apart, each into its own plugin.
+# Sources of these are built apart, into the plugin.
 set(CARNOT_PLUGIN_FOLDERS "/(cuda|cublaslt|cudnn)/")
 
 set(CARNOT_AVX2_FLAGS -mavx2 -mfma -mf16c)
@@ -69,6 +69,41 @@ function(carnot_library name)
   carnot_include_paths(${name} PUBLIC)
   set_target_properties(${name} PROPERTIES
     VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+endfunction()
+
+# carnot_plugin(name FOLDERS ... LINKS ... INCLUDES ...): a library loaded by dlopen, of src's
+# folders.
+function(carnot_plugin name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "FOLDERS;LINKS;INCLUDES")
+  foreach(folder IN LISTS arg_FOLDERS)
+    file(GLOB_RECURSE found CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/src/${folder}/*.cpp")
+    list(APPEND sources ${found})
+  endforeach()
+  add_library(${name} MODULE ${sources})
+  carnot_include_paths(${name} PRIVATE)
+  target_include_directories(${name} SYSTEM PRIVATE ${arg_INCLUDES})
+  add_dependencies(${name} carnot_schemas)
+  target_link_libraries(${name} PRIVATE ${arg_LINKS})
+  if(NOT CARNOT_SANITIZE)
+    target_link_options(${name} PRIVATE LINKER:--no-undefined)
+  endif()
+endfunction()
+
+# <build>/generated/build_id.h: an id that changes with every header, the version and the compiler,
+# so that a plugin of another build is known as such.
+function(carnot_build_id)
+  file(GLOB_RECURSE headers CONFIGURE_DEPENDS
+    "${CMAKE_SOURCE_DIR}/include/*.h" "${CMAKE_SOURCE_DIR}/src/*.h")
+  set(output "${CMAKE_BINARY_DIR}/generated/build_id.h")
+  set(script "${CMAKE_SOURCE_DIR}/cmake/build_id.cmake")
+  set(salt "${PROJECT_VERSION} ${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION} "
+    "${CMAKE_BUILD_TYPE} ${CARNOT_SANITIZE}")
+  add_custom_command(OUTPUT "${output}"
+    COMMAND "${CMAKE_COMMAND}" "-DHEADERS=${headers}" "-DSALT=${salt}" "-DOUTPUT=${output}"
+      -P "${script}"
+    DEPENDS ${headers} "${script}" VERBATIM)
+  add_custom_target(carnot_build_id DEPENDS "${output}")
+  add_dependencies(carnot_schemas carnot_build_id)
 endfunction()
 
 function(carnot_include_paths target scope)

@@ -2,9 +2,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/tensor.h"
 
@@ -26,7 +28,9 @@ enum class Isa : uint32_t {
 };
 struct IsaSet {
   uint32_t bits = 0;
-  bool has(Isa isa) const { return (bits & static_cast<uint32_t>(isa)) == static_cast<uint32_t>(isa); }
+  bool has(Isa isa) const {
+    return (bits & static_cast<uint32_t>(isa)) == static_cast<uint32_t>(isa);
+  }
   void add(Isa isa) { bits |= static_cast<uint32_t>(isa); }
   bool contains(IsaSet other) const { return (bits & other.bits) == other.bits; }
   friend bool operator==(IsaSet, IsaSet) = default;
@@ -44,9 +48,18 @@ struct DeviceTraits {
   int threads = 1;
   size_t l1Bytes = 32 << 10, l2Bytes = 512 << 10, l3Bytes = 8 << 20;
 
+  // Of a GPU, where l1Bytes is the shared memory that one block may have and l2Bytes the device's.
+  int computeCapability = 0;  // 90 for 9.0
+  int multiprocessors = 0;
+  size_t memoryBytes = 0;
+  double memoryBandwidth = 0;  // bytes per second, by its clock and width
+  std::string libraries;       // "driver 13.0, NVRTC 13.0": of those that decide what runs
+
   // Floats in the widest vector: 16, 8, or 4 (portable).
   int floatLanes() const { return isa.has(Isa::Avx512) ? 16 : isa.has(Isa::Avx2) ? 8 : 4; }
-  std::string fingerprint() const;  // kind, model, isa, threads, caches
+  // All that kernels and their speed depend on: on the CPU kind, model, isa, threads and caches; on
+  // a GPU kind, model, capability, multiprocessors, memory and libraries.
+  std::string fingerprint() const;
 };
 
 // In-order work on a device. On the CPU work is done when the call returns.
@@ -66,23 +79,56 @@ class Event {
   virtual double millisecondsSince(const Event& earlier) const = 0;
 };
 
+// Work issued to a stream, recorded to be launched as one.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+  virtual void launch(Stream& stream) = 0;
+  // Puts other addresses into it: `issue` issues the work recorded before, with those.
+  virtual void update(Stream& stream, const std::function<void()>& issue) = 0;
+};
+
 // Memory, copies and order on one device.
 class Device {
  public:
   virtual ~Device() = default;
   virtual const DeviceTraits& traits() const = 0;
+  // Whether host code and kernels use the same memory, so that nothing need be copied.
+  virtual bool sharesHostMemory() const { return true; }
+  // Whether kernels may use an application's address.
+  virtual bool reaches(const void*) const { return true; }
+  // Makes the calling thread one that may issue work. Streams, events and memory do so themselves;
+  // kernels rely on their caller.
+  virtual void activate() {}
+
   virtual std::shared_ptr<Buffer> allocate(size_t bytes) = 0;  // aligned to 64 at least
   virtual std::unique_ptr<Stream> createStream() = 0;
   virtual std::unique_ptr<Event> createEvent() = 0;
+  // In the stream's order. The host's memory may be used again when copyToDevice returns, and holds
+  // the bytes once the stream is synchronized after copyFromDevice.
   virtual void copyToDevice(void* dst, const void* src, size_t bytes, Stream& stream) = 0;
   virtual void copyFromDevice(void* dst, const void* src, size_t bytes, Stream& stream) = 0;
   virtual void copyOnDevice(void* dst, const void* src, size_t bytes, Stream& stream) = 0;
   virtual void fillZero(void* dst, size_t bytes, Stream& stream) = 0;
+
+  // Records what `issue` issues to the stream without running it; null where the device has
+  // nothing to gain by it. `issue` may not wait for the stream.
+  virtual std::unique_ptr<Recording> record(Stream&, const std::function<void()>&) {
+    return nullptr;
+  }
 };
 
 // What the host processor has and the operating system saves; cached.
 IsaSet hostIsa();
 DeviceTraits hostTraits(int threads);
-std::shared_ptr<Device> openCpu(const DeviceTraits& traits);
+
+// The kinds that this process may open: "cpu", and those whose plugin loads.
+std::vector<std::string> deviceKinds();
+// Of the device of a kind that openDevice opens. `threads`: of the host. Throws Error (Unsupported)
+// with the reason when there is none such here.
+DeviceTraits deviceTraits(std::string_view kind, int threads);
+// The device that `traits` are of. On the CPU one for each call; of other kinds one for the
+// process.
+std::shared_ptr<Device> openDevice(const DeviceTraits& traits);
 
 }  // namespace carnot

@@ -60,9 +60,4 @@ IsaSet parseIsa(std::string_view text) {
   return set;
 }
 
-std::string DeviceTraits::fingerprint() const {
-  return fmt::format("{}; {}; {}; {} threads; L1 {} KiB, L2 {} KiB, L3 {} KiB", kind, model,
-                     isaNames(isa), threads, l1Bytes >> 10, l2Bytes >> 10, l3Bytes >> 10);
-}
-
 }  // namespace carnot

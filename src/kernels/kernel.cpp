@@ -102,6 +102,11 @@ Cost costAt(const Problem& problem, const ConcreteShapes& shapes) {
 }
 
 double roofline(const Cost& cost, const DeviceTraits& device, double efficiency) {
+  // 128 multiply-adds a cycle and multiprocessor at 1.7 GHz; a launch.
+  if (device.multiprocessors > 0)
+    return std::max(cost.flops / (1.7e9 * 256 * device.multiprocessors * efficiency),
+                    cost.bytes / device.memoryBandwidth) +
+           2e-6;
   // Two multiply-adds a cycle and core at 3 GHz; 10 GB/s a core, 40 together.
   double flops = 3e9 * 4 * device.floatLanes() * device.threads * efficiency;
   double bandwidth = std::min(10e9 * device.threads, 40e9);

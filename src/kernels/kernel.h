@@ -64,7 +64,8 @@ struct Prepared {
   std::vector<int> runtimeInputs;
 };
 
-// What a step gets at each run. Pointers are aligned to 64 bytes unless they are an application's.
+// What a step gets at each run. Pointers are of the device's memory, aligned to 64 bytes unless
+// they are an application's.
 struct RunArguments {
   const void* const* inputs;
   void* const* outputs;
@@ -78,6 +79,8 @@ class Executable {
  public:
   virtual ~Executable() = default;
   virtual size_t workspaceBytes() const { return 0; }
+  // Whether run only issues work to the stream, so that a Recording may hold it.
+  virtual bool recordable() const { return true; }
   virtual void run(const RunArguments& arguments) const = 0;
 };
 
@@ -109,7 +112,9 @@ class BoundKernel {
 
 struct BindArguments {
   std::span<const std::byte> parameters;
-  std::vector<TensorView> weights;  // as Prepared::weights; outlive the bound kernel
+  // As Prepared::weights, in the device's memory; outlive the bound kernel. On a device that shares
+  // no memory with the host, bind looks at types and dims only.
+  std::vector<TensorView> weights;
   DeviceTraits device;
 };
 
@@ -137,8 +142,18 @@ Cost costAt(const Problem& problem, const ConcreteShapes& shapes);
 
 double roofline(const Cost& cost, const DeviceTraits& device, double efficiency);
 
-// The kernels of this build in order of preference; the reference comes last and refuses nothing.
-std::span<const Kernel* const> cpuKernels();
-const Kernel* findKernel(std::string_view name);
+// The kernels for a kind of device in order of preference; the last one refuses nothing. Throws
+// Error (Unsupported) when the kind's plugin does not load.
+std::span<const Kernel* const> kernelsOf(std::string_view deviceKind);
+// Null when the kind has none of that name.
+const Kernel* findKernel(std::string_view name, std::string_view deviceKind = "cpu");
+// What takes over when no other kernel does.
+inline const Kernel& fallbackOf(std::string_view deviceKind) {
+  return *kernelsOf(deviceKind).back();
+}
+
+// A plugin gives its kernels by a function of this name and type.
+using KernelPluginFunction = void (*)(std::span<const Kernel* const>& kernels);
+inline constexpr const char* kKernelPluginSymbol = "carnotKernels";
 
 }  // namespace carnot

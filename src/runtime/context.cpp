@@ -1,10 +1,12 @@
 #include "runtime/context.h"
 
 #include <algorithm>
-#include <chrono>
+#include <optional>
 
 #include "base/error.h"
+#include "runtime/recordings.h"
 #include "runtime/shape_plan.h"
+#include "runtime/staging.h"
 
 namespace carnot {
 namespace {
@@ -20,6 +22,7 @@ class Context final : public ExecutionContext {
         stream_(state.device->createStream()),
         inputAddresses_(engine_.inputs.size()),
         outputAddresses_(engine_.outputs.size()),
+        outputPointers_(engine_.outputs.size()),
         pointers_(engine_.tensors.size()) {
     for (int32_t tensor : engine_.inputs) {
       inputStarts_.push_back(inputDims_.size());
@@ -33,10 +36,14 @@ class Context final : public ExecutionContext {
       argumentStarts_.push_back(argumentTensors_.size());
       for (int32_t tensor : step.outputs) argumentTensors_.push_back(tensor);
     }
-    arguments_.resize(argumentTensors_.size());
+    arguments_.resize(argumentTensors_.size() + 1);
     for (size_t i = 0; i < pointers_.size(); ++i)
       if (engine_.tensors[i].kind == Kind::Constant)
-        pointers_[i] = const_cast<void*>(engine_.weights[engine_.tensors[i].weight].data.data());
+        pointers_[i] = const_cast<void*>(state_.weights[engine_.tensors[i].weight]);
+    if (state_.device->sharesHostMemory()) return;
+    staging_.emplace(*state_.device, engine_.inputs.size(), engine_.outputs.size());
+    recordings_.emplace(*state_.device, engine_.steps.size(),
+                        [this](size_t first, size_t last) { issue(first, last, [](size_t) {}); });
   }
 
   void setProfile(int profile) override {
@@ -111,31 +118,41 @@ class Context final : public ExecutionContext {
   }
 
   void run() override {
-    runSteps([](size_t) {});
+    if (recordings_)
+      runSteps([this] { recordings_->run(plan_, arguments_, *stream_); });
+    else
+      runSteps([this] { issue(0, engine_.steps.size(), [](size_t) {}); });
   }
 
   void runProfiled(std::vector<StepTime>& times) override {
-    using Clock = std::chrono::steady_clock;
-    times.resize(engine_.steps.size());
-    bind();
-    Clock::time_point start = Clock::now();
-    runSteps([&](size_t step) {
-      Clock::time_point end = Clock::now();
-      times[step] = {static_cast<int>(step),
-                     std::chrono::duration<double, std::milli>(end - start).count()};
-      start = end;
+    size_t steps = engine_.steps.size();
+    times.resize(steps);
+    while (events_.size() <= steps) events_.push_back(state_.device->createEvent());
+    runSteps([&] {
+      events_[0]->record(*stream_);
+      issue(0, steps, [&](size_t step) { events_[step + 1]->record(*stream_); });
     });
+    for (size_t step = 0; step < steps; ++step)
+      times[step] = {static_cast<int>(step), events_[step + 1]->millisecondsSince(*events_[step])};
   }
 
   void runWatched(const Watcher& watcher) override {
-    runSteps([&](size_t step) {
+    std::vector<std::byte> copy;
+    auto watch = [&](size_t step) {
       for (int32_t tensor : engine_.steps[step].outputs) {
         const EngineTensor& declared = engine_.tensors[tensor];
         std::vector<int64_t> dims = physicalDims(declared.layout, plan_->dimsOf(tensor));
-        watcher(static_cast<int>(step), tensor,
-                TensorView{pointers_[tensor], declared.dtype, dims});
+        void* data = pointers_[tensor];
+        if (!state_.device->sharesHostMemory()) {
+          copy.resize(plan_->bytes[tensor]);
+          state_.device->copyFromDevice(copy.data(), data, copy.size(), *stream_);
+          stream_->synchronize();
+          data = copy.data();
+        }
+        watcher(static_cast<int>(step), tensor, TensorView{data, declared.dtype, dims});
       }
-    });
+    };
+    runSteps([&] { issue(0, engine_.steps.size(), watch); });
   }
 
   Memory memory() override { return {prepared().arenaBytes, prepared().lowerBoundBytes}; }
@@ -229,12 +246,16 @@ class Context final : public ExecutionContext {
     prepare();
     if (!addressesDirty_) return;
     growArena();
-    for (size_t i = 0; i < engine_.inputs.size(); ++i)
-      pointers_[engine_.inputs[i]] = address("input", engine_.inputs[i], inputAddresses_[i]);
+    for (size_t i = 0; i < engine_.inputs.size(); ++i) {
+      int32_t tensor = engine_.inputs[i];
+      void* data = address("input", tensor, inputAddresses_[i]);
+      pointers_[tensor] = staging_ ? staging_->input(i, data, plan_->bytes[tensor]) : data;
+    }
     for (size_t i = 0; i < engine_.outputs.size(); ++i) {
-      void* data = address("output", engine_.outputs[i], outputAddresses_[i]);
-      if (engine_.tensors[engine_.outputs[i]].kind == Kind::Output)
-        pointers_[engine_.outputs[i]] = data;
+      int32_t tensor = engine_.outputs[i];
+      void* data = address("output", tensor, outputAddresses_[i]);
+      outputPointers_[i] = staging_ ? staging_->output(i, data, plan_->bytes[tensor]) : data;
+      if (engine_.tensors[tensor].kind == Kind::Output) pointers_[tensor] = outputPointers_[i];
     }
     auto* arena = static_cast<std::byte*>(arena_->data());
     for (size_t i = 0; i < pointers_.size(); ++i) {
@@ -242,14 +263,15 @@ class Context final : public ExecutionContext {
       if (engine_.tensors[i].kind == Kind::Activation)
         pointers_[i] = arena + plan_->places[i];
       else if (engine_.tensors[i].kind == Kind::Shape)
-        pointers_[i] = const_cast<void*>(plan_->contents[i].data());
+        pointers_[i] = const_cast<void*>(plan_->contents[i]);
     }
     for (size_t i = 0; i < pointers_.size(); ++i)
       if (int32_t root = state_.roots[i]; root != static_cast<int32_t>(i))
         pointers_[i] = static_cast<std::byte*>(pointers_[root]) + plan_->offsets[i];
     checkOverlaps();
-    for (size_t i = 0; i < arguments_.size(); ++i)
+    for (size_t i = 0; i < argumentTensors_.size(); ++i)
       arguments_[i] = argumentTensors_[i] >= 0 ? pointers_[argumentTensors_[i]] : nullptr;
+    arguments_.back() = arena;
     addressesDirty_ = false;
   }
 
@@ -293,15 +315,14 @@ class Context final : public ExecutionContext {
   }
 
   template <typename After>
-  void runSteps(After after) {
-    bind();
-    size_t step = 0;
+  void issue(size_t first, size_t last, After after) {
+    size_t step = first;
     try {
       RunArguments arguments;
       arguments.stream = stream_.get();
       arguments.pool = state_.pool.get();
       auto* arena = static_cast<std::byte*>(arena_->data());
-      for (; step < engine_.steps.size(); ++step) {
+      for (; step < last; ++step) {
         arguments.inputs = arguments_.data() + argumentStarts_[2 * step];
         arguments.outputs = arguments_.data() + argumentStarts_[2 * step + 1];
         arguments.workspace = arena + plan_->workspaces[step];
@@ -312,10 +333,20 @@ class Context final : public ExecutionContext {
       error.within("step " + engine_.steps[step].name);
       throw;
     }
+  }
+
+  // `steps` runs them all, or issues them.
+  template <typename Steps>
+  void runSteps(Steps steps) {
+    bind();
+    state_.device->activate();
+    if (staging_) staging_->copyIn(*stream_);
+    steps();
     for (const LoadedEngine::State::Copy& copy : state_.copies)
       if (plan_->bytes[copy.source] > 0)
-        state_.device->copyOnDevice(outputAddresses_[copy.output], pointers_[copy.source],
+        state_.device->copyOnDevice(outputPointers_[copy.output], pointers_[copy.source],
                                     plan_->bytes[copy.source], *stream_);
+    if (staging_) staging_->copyOut(*stream_);
     stream_->synchronize();
   }
 
@@ -331,13 +362,18 @@ class Context final : public ExecutionContext {
   bool shapesDirty_ = true;
   std::shared_ptr<const ShapePlan> plan_;
 
-  std::vector<void*> inputAddresses_, outputAddresses_;
+  std::vector<void*> inputAddresses_, outputAddresses_;  // the application's
+  std::vector<void*> outputPointers_;                    // the device's
   bool addressesDirty_ = true;
   std::shared_ptr<Buffer> arena_;
-  std::vector<void*> pointers_;           // of each tensor
-  std::vector<int32_t> argumentTensors_;  // of all steps, inputs then outputs
-  std::vector<size_t> argumentStarts_;    // two each step
-  std::vector<void*> arguments_;
+  std::vector<void*> pointers_;                 // of each tensor
+  std::vector<int32_t> argumentTensors_;        // of all steps, inputs then outputs
+  std::vector<size_t> argumentStarts_;          // two each step
+  std::vector<void*> arguments_;                // and, last, the arena
+  std::vector<std::unique_ptr<Event>> events_;  // between steps, when profiled
+  // Where the device shares no memory with the host.
+  std::optional<Staging> staging_;
+  std::optional<Recordings> recordings_;
 };
 
 }  // namespace

@@ -18,10 +18,7 @@ int threadsFor(const EngineMeta& meta, int asked) {
   return std::min(meta.threads, availableCores());
 }
 
-void checkDevice(const EngineMeta& meta) {
-  if (meta.deviceKind != "cpu")
-    throw Error(ErrorCode::Incompatible, fmt::format("an engine built for {}", meta.deviceKind),
-                "a device of that kind; this program runs on cpu", "build the engine for cpu");
+void checkInstructions(const EngineMeta& meta) {
   IsaSet needed{meta.isaBits}, host = hostIsa();
   if (host.contains(needed)) return;
   throw Error(ErrorCode::Incompatible, fmt::format("a processor with {}", isaNames(host)),
@@ -29,11 +26,54 @@ void checkDevice(const EngineMeta& meta) {
               fmt::format("build the engine with --isa={}, or on this machine", isaNames(host)));
 }
 
+std::shared_ptr<Device> openDeviceFor(const EngineMeta& meta, int threads) {
+  if (meta.deviceKind == "cpu") {
+    checkInstructions(meta);
+    DeviceTraits traits = hostTraits(threads);
+    traits.isa = IsaSet{meta.isaBits};  // what was tuned is what runs
+    return openDevice(traits);
+  }
+  try {
+    return openDevice(deviceTraits(meta.deviceKind, threads));
+  } catch (const Error& error) {
+    throw Error(ErrorCode::Incompatible,
+                fmt::format("an engine built for {} where {}", meta.deviceKind, error.has()),
+                fmt::format("a device of that kind; {}", error.needs()),
+                "build the engine for cpu");
+  }
+}
+
+// Sections start where any kernel may want them to.
+constexpr size_t kUploadAlignment = 256;
+size_t roundUp(size_t bytes) {
+  return (bytes + kUploadAlignment - 1) / kUploadAlignment * kUploadAlignment;
+}
+
+void placeWeights(LoadedEngine::State& state) {
+  const std::vector<EngineWeight>& sections = state.engine->weights;
+  if (state.device->sharesHostMemory()) {
+    for (const EngineWeight& weight : sections) state.weights.push_back(weight.data.data());
+    return;
+  }
+  size_t bytes = 0;
+  for (const EngineWeight& weight : sections) bytes += roundUp(weight.data.bytes());
+  state.uploaded = state.device->allocate(std::max(bytes, kUploadAlignment));
+  std::unique_ptr<Stream> stream = state.device->createStream();
+  auto* next = static_cast<std::byte*>(state.uploaded->data());
+  for (const EngineWeight& weight : sections) {
+    state.device->copyToDevice(next, weight.data.data(), weight.data.bytes(), *stream);
+    state.weights.push_back(next);
+    next += roundUp(weight.data.bytes());
+  }
+  stream->synchronize();
+}
+
 std::unique_ptr<BoundKernel> bindVariant(const LoadedEngine::State& state,
                                          const EngineStep::Variant& variant,
                                          const BindOptions& options) {
-  const Kernel* kernel =
-      options.findKernel ? options.findKernel(variant.kernel) : findKernel(variant.kernel);
+  const Kernel* kernel = options.findKernel
+                             ? options.findKernel(variant.kernel)
+                             : findKernel(variant.kernel, state.engine->meta.deviceKind);
   const char* remedy = "build the engine again with this version";
   if (!kernel)
     throw Error(ErrorCode::Incompatible, fmt::format("kernel {} in the engine", variant.kernel),
@@ -44,8 +84,11 @@ std::unique_ptr<BoundKernel> bindVariant(const LoadedEngine::State& state,
         fmt::format("kernel {} of revision {} in the engine", variant.kernel, variant.revision),
         fmt::format("revision {}, which carnot {} has", kernel->revision(), version()), remedy);
   BindArguments arguments{variant.parameters, {}, state.device->traits()};
-  for (int32_t index : variant.weights)
-    arguments.weights.push_back(state.engine->weights[index].data.view());
+  for (int32_t index : variant.weights) {
+    const EngineWeight& weight = state.engine->weights[index];
+    arguments.weights.push_back(
+        {const_cast<void*>(state.weights[index]), weight.data.dtype(), weight.data.dims()});
+  }
   return kernel->bind(arguments);
 }
 
@@ -55,6 +98,7 @@ void bindKernels(LoadedEngine::State& state, const BindOptions& options) {
   // Code is generated here: worth the pool from a few steps on.
   constexpr int64_t grain = 4;
   state.pool->forRange(static_cast<int64_t>(steps.size()), grain, [&](int64_t begin, int64_t end) {
+    state.device->activate();
     for (int64_t i = begin; i < end; ++i) {
       try {
         for (const EngineStep::Variant& variant : steps[i].variants)
@@ -104,17 +148,15 @@ LoadedEngine::~LoadedEngine() = default;
 
 std::shared_ptr<LoadedEngine> LoadedEngine::create(std::shared_ptr<const EngineData> engine,
                                                    const BindOptions& options) {
-  checkDevice(engine->meta);
   std::shared_ptr<LoadedEngine> loaded(new LoadedEngine());
   State& state = *loaded->state_;
   state.engine = std::move(engine);
   int threads = threadsFor(state.engine->meta, options.threads);
-  DeviceTraits traits = hostTraits(threads);
-  traits.isa = IsaSet{state.engine->meta.isaBits};  // what was tuned is what runs
-  state.device = openCpu(traits);
+  state.device = openDeviceFor(state.engine->meta, threads);
   state.pool = ThreadPool::shared(threads);
   for (const EngineSymbol& symbol : state.engine->symbols) state.symbolNames.push_back(symbol.name);
   findLives(state);
+  placeWeights(state);
   bindKernels(state, options);
   return loaded;
 }

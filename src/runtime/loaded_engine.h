@@ -18,6 +18,9 @@ struct LoadedEngine::State {
   std::shared_ptr<const EngineData> engine;
   std::shared_ptr<Device> device;
   std::shared_ptr<ThreadPool> pool;
+  // Of each section of the engine, in the device's memory: the file's own where that is the host's.
+  std::vector<const void*> weights;
+  std::shared_ptr<Buffer> uploaded;
   std::vector<std::string> symbolNames;
   // Of each tensor, the one whose memory it lies in: itself unless it is a view.
   std::vector<int32_t> roots;

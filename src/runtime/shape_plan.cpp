@@ -157,6 +157,7 @@ class Planner {
 
   void fillContents() {
     plan_.contents.resize(engine_.tensors.size());
+    plan_.hostContents.resize(engine_.tensors.size());
     for (size_t i = 0; i < engine_.tensors.size(); ++i) {
       const EngineTensor& tensor = engine_.tensors[i];
       if (tensor.kind != Kind::Shape) continue;
@@ -164,8 +165,32 @@ class Planner {
       Tensor contents(tensor.dtype, {dims.begin(), dims.end()});
       for (size_t k = 0; k < tensor.contents.size(); ++k)
         contents.view().storeInt(static_cast<int64_t>(k), evaluate(tensor.contents[k]));
-      plan_.contents[i] = std::move(contents);
+      plan_.contents[i] = contents.data();
+      plan_.hostContents[i] = std::move(contents);
     }
+    if (!state_.device->sharesHostMemory()) uploadContents();
+  }
+
+  void uploadContents() {
+    constexpr size_t kAlignment = 64;
+    auto room = [](const Tensor& tensor) {
+      return (tensor.bytes() + kAlignment - 1) / kAlignment * kAlignment;
+    };
+    size_t bytes = 0;
+    for (const Tensor& tensor : plan_.hostContents)
+      if (!tensor.empty()) bytes += room(tensor);
+    if (bytes == 0) return;
+    plan_.uploadedContents = state_.device->allocate(bytes);
+    auto* next = static_cast<std::byte*>(plan_.uploadedContents->data());
+    std::unique_ptr<Stream> stream = state_.device->createStream();
+    for (size_t i = 0; i < plan_.hostContents.size(); ++i) {
+      const Tensor& tensor = plan_.hostContents[i];
+      if (tensor.empty()) continue;
+      state_.device->copyToDevice(next, tensor.data(), tensor.bytes(), *stream);
+      plan_.contents[i] = next;
+      next += room(tensor);
+    }
+    stream->synchronize();
   }
 
   // Squared distance in log space to the nearest point where the variant won.
@@ -230,6 +255,7 @@ class Planner {
     auto count = static_cast<int64_t>(engine_.steps.size());
     int64_t grain = state_.specialized.exchange(true) ? std::max<int64_t>(count, 1) : 4;
     state_.pool->forRange(count, grain, [&](int64_t begin, int64_t end) {
+      state_.device->activate();
       for (int64_t i = begin; i < end; ++i) {
         const EngineStep& step = engine_.steps[i];
         try {

@@ -26,7 +26,11 @@ struct ShapePlan {
   std::vector<int64_t> workspaces;                       // of each step in the arena
   std::vector<int> variants;                             // of each step
   std::vector<std::unique_ptr<Executable>> executables;  // of each step
-  std::vector<Tensor> contents;                          // of each Shape tensor; others empty
+  // Of each Shape tensor, others null: contents in the device's memory, which one of the next
+  // holds.
+  std::vector<const void*> contents;
+  std::vector<Tensor> hostContents;
+  std::shared_ptr<Buffer> uploadedContents;
   int64_t arenaBytes = 0;
   int64_t lowerBoundBytes = 0;
 };

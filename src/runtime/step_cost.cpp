@@ -23,7 +23,7 @@ RegionInput inputOf(const LoadedEngine::State& state, const ShapePlan& plan, int
   if (tensor.kind == Kind::Constant && tensor.layout.isPlain())
     input.contents = &state.engine->weights[tensor.weight].data;
   else if (tensor.kind == Kind::Shape)
-    input.contents = &plan.contents[index];
+    input.contents = &plan.hostContents[index];
   return input;
 }
 

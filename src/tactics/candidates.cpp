@@ -47,8 +47,6 @@ ConcreteShapes shapesAt(const Problem& problem, const ShapePoint& point) {
 
 namespace {
 
-constexpr std::string_view kReference = "reference";
-
 // A request names a kernel or the folder of several: "cpu/conv" covers "cpu/conv/direct". After an
 // '@' stands an ONNX node: then only layers that came from it do without.
 bool covers(std::string_view request, std::string_view kernel) {
@@ -86,7 +84,7 @@ bool leftOut(std::string_view kernel, const Node& node, const TacticOptions& opt
     return at == std::string_view::npos || std::find(node.origins.begin(), node.origins.end(),
                                                      request.substr(at + 1)) != node.origins.end();
   };
-  return kernel != kReference &&
+  return kernel != fallbackOf(options.device.kind).name() &&
          std::any_of(options.withoutKernels.begin(), options.withoutKernels.end(), names);
 }
 
@@ -159,10 +157,11 @@ size_t workspaceBound(const Problem& problem, const ConcreteShapes& shapes) {
 Tactic gatherCandidates(const Node& node, const TacticOptions& options) {
   Tactic tactic;
   tactic.problem = std::make_shared<const Problem>(problemOf(node, options.device));
-  for (const Kernel* kernel : cpuKernels())
-    if (kernel->name() != kReference) addCandidates(tactic, node, *kernel, options);
+  auto kernels = kernelsOf(options.device.kind);
+  for (const Kernel* kernel : kernels.first(kernels.size() - 1))
+    addCandidates(tactic, node, *kernel, options);
   limitWorkspace(tactic, options);
-  if (tactic.candidates.empty()) addCandidates(tactic, node, *findKernel(kReference), options);
+  if (tactic.candidates.empty()) addCandidates(tactic, node, *kernels.back(), options);
   ensure(!tactic.candidates.empty(), "a region that not even the reference takes");
   std::stable_sort(tactic.candidates.begin(), tactic.candidates.end(),
                    [](const Candidate& a, const Candidate& b) { return a.estimate < b.estimate; });
@@ -183,7 +182,7 @@ Tactic gatherCandidates(const Node& node, const TacticOptions& options) {
 namespace {
 
 bool onlyReference(const Tactic& tactic) {
-  return tactic.candidates.front().kernel->name() == kReference;
+  return tactic.candidates.front().kernel == &fallbackOf(tactic.problem->device.kind);
 }
 
 // Steps [first, last) of a region as a region of their own; `reads` and `gives` name the local

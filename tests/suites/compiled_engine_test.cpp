@@ -97,7 +97,7 @@ std::shared_ptr<const EngineData> compiled(const Network& network, bool referenc
   options.device = hostTraits(2);
   options.optimizationLevel = 0;
   if (referenceOnly)
-    for (const Kernel* kernel : cpuKernels())
+    for (const Kernel* kernel : kernelsOf("cpu"))
       if (kernel->name() != "reference") options.withoutKernels.emplace_back(kernel->name());
   return std::make_shared<EngineData>(*compile(parseGraph(network.text), options));
 }

@@ -49,7 +49,7 @@ TEST(Cpu, CopiesFillsAndTellsTime) {
   EXPECT_EQ(traits.kind, "cpu");
   EXPECT_FALSE(traits.model.empty());
   EXPECT_NE(traits.fingerprint().find("2 threads"), std::string::npos);
-  const auto device = openCpu(traits);
+  const auto device = openDevice(traits);
   const auto stream = device->createStream();
   ASSERT_NE(stream->threadPool(), nullptr);
   EXPECT_EQ(stream->threadPool()->threads(), 2);

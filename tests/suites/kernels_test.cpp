@@ -116,7 +116,7 @@ std::vector<Tensor> runGuarded(const Executable& executable, const Instance& ins
   GuardedMemory workspace(executable.workspaceBytes(), 64, touching);
   workspace.fill(0xFF);
   auto pool = ThreadPool::shared(host.threads);
-  auto stream = openCpu(host)->createStream();
+  auto stream = openDevice(host)->createStream();
   executable.run({.inputs = inputPointers.data(),
                   .outputs = outputPointers.data(),
                   .workspace = workspace.data(),
@@ -269,7 +269,7 @@ TEST_P(Kernels, AgreeWithTheReference) {
       DeviceTraits device = host;
       device.isa = isa;
       Problem problem = instance.problem(device);
-      for (const Kernel* kernel : cpuKernels()) {
+      for (const Kernel* kernel : kernelsOf("cpu")) {
         if (kernel->name() == "reference" && (threads > 1 || isa != IsaSet{})) continue;
         Support support = kernel->supports(problem);
         if (auto* refusal = std::get_if<Refusal>(&support)) {
@@ -310,8 +310,8 @@ INSTANTIATE_TEST_SUITE_P(LongRandom, Kernels, ::testing::ValuesIn(randomCases(20
                          nameOf);
 
 TEST(KernelList, NamesAreUniqueAndFound) {
-  for (const Kernel* kernel : cpuKernels()) EXPECT_EQ(findKernel(kernel->name()), kernel);
-  EXPECT_EQ(cpuKernels().back()->name(), "reference");
+  for (const Kernel* kernel : kernelsOf("cpu")) EXPECT_EQ(findKernel(kernel->name()), kernel);
+  EXPECT_EQ(kernelsOf("cpu").back()->name(), "reference");
   EXPECT_EQ(findKernel("cpu/none"), nullptr);
 }
 

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "base/threads.h"
-#include "devices/device.h"
+#include "devices/cpu/cpu.h"
 
 namespace carnot {
 namespace {

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "devices/device.h"
+#include "runtime/shape_plan.h"
+
+namespace carnot {
+
+// A context's steps as recordings, one set for each of the shapes run last. Steps that only issue
+// work are launched together; the others run between.
+class Recordings {
+ public:
+  // Issues the steps [first, last).
+  using Issue = std::function<void(size_t first, size_t last)>;
+
+  Recordings(Device& device, size_t steps, Issue issue)
+      : device_(device), steps_(steps), issue_(std::move(issue)) {}
+
+  // Runs all steps. The first run of a shape issues them one by one, since libraries may still
+  // prepare; the second records. `addresses`: all that the steps get.
+  void run(const std::shared_ptr<const ShapePlan>& plan, std::span<void* const> addresses,
+           Stream& stream);
+
+ private:
+  struct Segment {
+    size_t first, last;
+    bool recordable;
+    std::unique_ptr<Recording> recording;
+  };
+  struct Entry {
+    std::shared_ptr<const ShapePlan> plan;
+    std::vector<Segment> segments;
+    std::vector<void*> addresses;
+    uint64_t lastUse = 0;
+    bool recorded = false;
+  };
+  static constexpr size_t kCapacity = 8;
+
+  // The entry of the plan; null when it is new here.
+  Entry* find(const std::shared_ptr<const ShapePlan>& plan);
+  void add(const std::shared_ptr<const ShapePlan>& plan);
+  void record(Entry& entry, std::span<void* const> addresses, Stream& stream);
+
+  Device& device_;
+  size_t steps_;
+  Issue issue_;
+  std::vector<Entry> entries_;
+  uint64_t clock_ = 0;
+};
+
+}  // namespace carnot
