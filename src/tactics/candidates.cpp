@@ -59,7 +59,7 @@ bool covers(std::string_view request, std::string_view kernel) {
 void checkRequests(const TacticOptions& options) {
   for (const std::string& request : options.withoutKernels) {
     std::vector<std::string> names;
-    for (const Kernel* kernel : cpuKernels()) {
+    for (const Kernel* kernel : kernelsOf(options.device.kind)) {
       std::string_view name = kernel->name();
       for (size_t end = name.find('/'); end != std::string_view::npos;
            end = name.find('/', end + 1))
@@ -76,7 +76,7 @@ void checkRequests(const TacticOptions& options) {
   }
 }
 
-// The reference stays: something must run.
+// The fallback stays: something must run.
 bool leftOut(std::string_view kernel, const Node& node, const TacticOptions& options) {
   auto names = [&](std::string_view request) {
     if (!covers(request, kernel)) return false;
@@ -151,6 +151,7 @@ size_t workspaceBound(const Problem& problem, const ConcreteShapes& shapes) {
       bytes += dtypeBytes(problem.inputs[i].dtype, elementsOf(shapes.inputs[i]));
   for (size_t i = 0; i < problem.outputs.size(); ++i)
     bytes += dtypeBytes(problem.outputs[i].dtype, elementsOf(shapes.outputs[i]));
+  if (problem.device.multiprocessors > 0) return 4 * bytes + (64u << 20);
   return 4 * bytes + static_cast<size_t>(problem.device.threads) * (8u << 20);
 }
 

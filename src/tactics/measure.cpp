@@ -92,6 +92,7 @@ struct Timer::State {
     if (device->sharesHostMemory()) return tensor.buffer();
     std::shared_ptr<Buffer> buffer = device->allocate(std::max<size_t>(tensor.bytes(), 64));
     device->copyToDevice(buffer->data(), tensor.data(), tensor.bytes(), *stream);
+    stream->synchronize();
     return buffer;
   }
   // Seconds of one of `repeats` runs that follow each other.

@@ -67,7 +67,7 @@ Problem problemOf(const Node& node, const DeviceTraits& device);
 ConcreteShapes shapesAt(const Problem& problem, const ShapePoint& point);
 
 // The most scratch (Executable::workspaceBytes) that a kernel may ask for: four times what the
-// problem's tensors take, and 8 MiB a thread.
+// problem's tensors take, and 8 MiB a thread, or 64 MiB on a GPU.
 size_t workspaceBound(const Problem& problem, const ConcreteShapes& shapes);
 
 // Kernels that take the problem, those that refuse, and why. The reference only when alone.

@@ -92,9 +92,10 @@ output %y
      {{1, 16}, {2, 7}, {3, 33}, {1, 1}}},
 };
 
-std::shared_ptr<const EngineData> compiled(const Network& network, bool referenceOnly = false) {
+std::shared_ptr<const EngineData> compiled(const Network& network, bool referenceOnly = false,
+                                           const std::string& kind = "cpu") {
   CompileOptions options;
-  options.device = hostTraits(2);
+  options.device = deviceTraits(kind, 2);
   options.optimizationLevel = 0;
   if (referenceOnly)
     for (const Kernel* kernel : kernelsOf("cpu"))
@@ -146,6 +147,18 @@ class Session {
   std::vector<std::vector<float>> inputs_, outputs_;
 };
 
+void expectClose(const std::vector<std::vector<float>>& has,
+                 const std::vector<std::vector<float>>& wanted) {
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    double error = 0, norm = 0;
+    for (size_t k = 0; k < wanted[i].size(); ++k) {
+      error += std::pow(has[i][k] - wanted[i][k], 2);
+      norm += std::pow(wanted[i][k], 2);
+    }
+    EXPECT_LE(std::sqrt(error), 1e-5 * std::sqrt(norm)) << "output " << i;
+  }
+}
+
 class CompiledEngine : public ::testing::TestWithParam<Network> {};
 
 TEST_P(CompiledEngine, AgreesWithTheReference) {
@@ -156,15 +169,7 @@ TEST_P(CompiledEngine, AgreesWithTheReference) {
   Session fast(engine), slow(oracle);
   for (const std::vector<int64_t>& point : GetParam().points) {
     const auto& has = fast.at(point);
-    const auto& wanted = slow.at(point);
-    for (size_t i = 0; i < wanted.size(); ++i) {
-      double error = 0, norm = 0;
-      for (size_t k = 0; k < wanted[i].size(); ++k) {
-        error += std::pow(has[i][k] - wanted[i][k], 2);
-        norm += std::pow(wanted[i][k], 2);
-      }
-      EXPECT_LE(std::sqrt(error), 1e-5 * std::sqrt(norm)) << "output " << i;
-    }
+    expectClose(has, slow.at(point));
   }
 }
 
@@ -205,6 +210,74 @@ TEST_P(CompiledEngine, RunsOnThreadsAsAlone) {
     });
   for (std::thread& thread : threads) thread.join();
 }
+
+// On every kind of device that is here.
+class DeviceEngine : public ::testing::TestWithParam<std::tuple<std::string, Network>> {
+ protected:
+  std::string kind() const { return std::get<0>(GetParam()); }
+  const Network& network() const { return std::get<1>(GetParam()); }
+};
+
+TEST_P(DeviceEngine, AgreesWithTheReferenceAtEveryRun) {
+  auto data = compiled(network(), false, kind());
+  auto saved = deserializeEngine(serializeEngine(*data));
+  Session fast(LoadedEngine::create(saved));
+  Session slow(LoadedEngine::create(compiled(network(), true)));
+  for (int round = 0; round < 3; ++round)
+    for (const std::vector<int64_t>& point : network().points) {
+      const auto& wanted = slow.at(point);
+      for (int run = 0; run < 3; ++run) expectClose(fast.at(point), wanted);
+    }
+}
+
+TEST_P(DeviceEngine, TakesAddressesOfTheDevice) {
+  auto engine = LoadedEngine::create(compiled(network(), false, kind()));
+  Session host(engine);
+  const std::vector<int64_t>& point = network().points.front();
+  const auto wanted = host.at(point);
+  auto device = openDevice(deviceTraits(kind(), 2));
+  auto stream = device->createStream();
+  std::vector<std::shared_ptr<Buffer>> outputs[2];
+  for (auto& set : outputs)
+    for (const std::vector<float>& output : wanted)
+      set.push_back(device->allocate(output.size() * sizeof(float)));
+  for (int run = 0; run < 6; ++run) {
+    auto& set = outputs[run / 2 % 2];
+    for (size_t i = 0; i < set.size(); ++i) {
+      device->fillZero(set[i]->data(), set[i]->bytes(), *stream);
+      host.context().setOutputAddress(static_cast<int>(i), set[i]->data());
+    }
+    stream->synchronize();
+    host.context().run();
+    std::vector<std::vector<float>> has;
+    for (size_t i = 0; i < set.size(); ++i) {
+      has.emplace_back(wanted[i].size());
+      device->copyFromDevice(has[i].data(), set[i]->data(), set[i]->bytes(), *stream);
+    }
+    stream->synchronize();
+    EXPECT_EQ(has, wanted) << "run " << run;
+  }
+}
+
+TEST_P(DeviceEngine, TimesEachStep) {
+  Session run(LoadedEngine::create(compiled(network(), false, kind())));
+  run.at(network().points.front());
+  std::vector<StepTime> times;
+  run.context().runProfiled(times);
+  for (const StepTime& time : times) EXPECT_GE(time.milliseconds, 0);
+  size_t seen = 0;
+  run.context().runWatched([&](int, int, const TensorView& view) {
+    seen += view.dtype == DType::F32 && std::isfinite(view.loadDouble(0));
+  });
+  EXPECT_GT(seen, 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, DeviceEngine,
+                         ::testing::Combine(::testing::ValuesIn(deviceKinds()),
+                                            ::testing::ValuesIn(kNetworks)),
+                         [](const auto& info) {
+                           return std::get<0>(info.param) + "_" + std::get<1>(info.param).name;
+                         });
 
 INSTANTIATE_TEST_SUITE_P(All, CompiledEngine, ::testing::ValuesIn(kNetworks),
                          [](const auto& info) { return info.param.name; });

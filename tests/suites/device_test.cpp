@@ -44,27 +44,100 @@ TEST(Isa, AnUnknownNameIsRefusedWithTheNearestOne) {
   }
 }
 
-TEST(Cpu, CopiesFillsAndTellsTime) {
-  const DeviceTraits traits = hostTraits(2);
-  EXPECT_EQ(traits.kind, "cpu");
+// What holds of every kind of device that is here.
+class Devices : public ::testing::TestWithParam<std::string> {
+ protected:
+  DeviceTraits traits = deviceTraits(GetParam(), 2);
+  std::shared_ptr<Device> device = openDevice(traits);
+  std::unique_ptr<Stream> stream = device->createStream();
+
+  std::string read(const std::shared_ptr<Buffer>& memory, size_t bytes) {
+    std::string text(bytes, '?');
+    device->copyFromDevice(text.data(), memory->data(), bytes, *stream);
+    stream->synchronize();
+    return text;
+  }
+};
+
+TEST_P(Devices, SayWhatTheyAre) {
+  EXPECT_EQ(traits.kind, GetParam());
   EXPECT_FALSE(traits.model.empty());
-  EXPECT_NE(traits.fingerprint().find("2 threads"), std::string::npos);
-  const auto device = openDevice(traits);
-  const auto stream = device->createStream();
+  EXPECT_EQ(traits.threads, 2);
+  EXPECT_EQ(traits.fingerprint().find(GetParam() + "; " + traits.model), 0u);
+  EXPECT_EQ(device->traits().fingerprint(), traits.fingerprint());
+  RecordProperty("fingerprint", traits.fingerprint());
+}
+
+TEST_P(Devices, CopyAndFillInOrder) {
+  const auto a = device->allocate(100), b = device->allocate(100);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(a->data()) % 64, 0u);
+  EXPECT_EQ(a->bytes(), 100u);
+  EXPECT_TRUE(device->reaches(a->data()));
+  device->fillZero(a->data(), 100, *stream);
+  device->copyToDevice(a->data(), "carnot", 6, *stream);
+  device->copyOnDevice(b->data(), a->data(), 100, *stream);
+  device->fillZero(a->data(), 100, *stream);
+  device->copyFromDevice(nullptr, a->data(), 0, *stream);
+  EXPECT_EQ(read(b, 8), std::string("carnot\0\0", 8));
+  EXPECT_EQ(read(a, 2), std::string(2, '\0'));
+}
+
+TEST_P(Devices, TellTime) {
+  const auto before = device->createEvent(), after = device->createEvent();
+  const auto memory = device->allocate(1 << 20);
+  before->record(*stream);
+  device->fillZero(memory->data(), memory->bytes(), *stream);
+  after->record(*stream);
+  after->synchronize();
+  EXPECT_GE(after->millisecondsSince(*before), 0);
+}
+
+TEST_P(Devices, RecordWork) {
+  const auto source = device->allocate(64), first = device->allocate(64),
+             second = device->allocate(64);
+  for (const auto& memory : {source, first, second}) device->fillZero(memory->data(), 64, *stream);
+  device->copyToDevice(source->data(), "carnot", 6, *stream);
+  stream->synchronize();
+  auto into = [&](const std::shared_ptr<Buffer>& memory) {
+    return [&] { device->copyOnDevice(memory->data(), source->data(), 6, *stream); };
+  };
+  auto recording = device->record(*stream, into(first));
+  if (!recording) {
+    EXPECT_TRUE(device->sharesHostMemory());
+    return;
+  }
+  EXPECT_EQ(read(first, 1), std::string(1, '\0'));
+  recording->launch(*stream);
+  EXPECT_EQ(read(first, 6), "carnot");
+  recording->update(*stream, into(second));
+  EXPECT_EQ(read(second, 1), std::string(1, '\0'));
+  recording->launch(*stream);
+  EXPECT_EQ(read(second, 6), "carnot");
+  EXPECT_THROW(device->record(*stream, [] { throw Error(ErrorCode::Internal, "stopped"); }), Error);
+  device->fillZero(first->data(), 64, *stream);
+  EXPECT_EQ(read(first, 1), std::string(1, '\0'));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Devices, ::testing::ValuesIn(deviceKinds()),
+                         [](const auto& info) { return info.param; });
+
+TEST(DeviceKinds, OneThatIsNotThereSaysWhy) {
+  EXPECT_EQ(deviceKinds().front(), "cpu");
+  EXPECT_THROW(deviceTraits("abacus", 1), Error);
+  if (deviceKinds().size() > 1) return;
+  try {
+    deviceTraits("cuda", 1);
+    ADD_FAILURE() << "a GPU that is no device kind";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::Unsupported);
+    EXPECT_FALSE(error.has().empty());
+  }
+}
+
+TEST(Cpu, HasThreadsOfItsStream) {
+  const auto stream = openDevice(hostTraits(2))->createStream();
   ASSERT_NE(stream->threadPool(), nullptr);
   EXPECT_EQ(stream->threadPool()->threads(), 2);
-  const auto memory = device->allocate(100);
-  EXPECT_EQ(reinterpret_cast<uintptr_t>(memory->data()) % 64, 0u);
-  const auto before = device->createEvent(), after = device->createEvent();
-  before->record(*stream);
-  device->fillZero(memory->data(), 100, *stream);
-  device->copyToDevice(memory->data(), "carnot", 7, *stream);
-  char text[7];
-  device->copyFromDevice(text, memory->data(), 7, *stream);
-  after->record(*stream);
-  EXPECT_STREQ(text, "carnot");
-  EXPECT_EQ(static_cast<char*>(memory->data())[7], 0);
-  EXPECT_GE(after->millisecondsSince(*before), 0);
 }
 
 }  // namespace

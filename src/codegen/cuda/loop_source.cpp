@@ -1,0 +1,436 @@
+#include "codegen/cuda/loop_source.h"
+
+#include <fmt/format.h>
+
+#include "codegen/cuda/scalar_source.h"
+
+namespace carnot::cuda {
+namespace {
+
+using Place = Loop::Place;
+using Kind = Loop::Operand::Kind;
+
+constexpr size_t kMaxOperands = 32, kMaxTemporaries = 8;
+
+const char* const kReductionPrelude = R"(
+template <typename T> __device__ inline T shuffled(T value, int by) {
+  if constexpr (sizeof(T) < 4) return (T)__shfl_down_sync(~0u, (int)value, by);
+  else return __shfl_down_sync(~0u, value, by);
+}
+template <typename T> __device__ inline T first(T value) {
+  if constexpr (sizeof(T) < 4) return (T)__shfl_sync(~0u, (int)value, 0);
+  else return __shfl_sync(~0u, value, 0);
+}
+)";
+
+std::string identityOf(Fold fold, DType type) {
+  const bool real = isFloat(type);
+  const int bits = dtypeBits(type);
+  switch (fold) {
+    case Fold::Sum:
+      return literal(type, int64_t{0});
+    case Fold::Prod:
+      return literal(type, int64_t{1});
+    case Fold::Max:
+      if (real)
+        return type == DType::F64 ? "-__longlong_as_double(0x7ff0000000000000ll)"
+                                  : "-__int_as_float(0x7f800000)";
+      return literal(type, isSigned(type) ? -1 - ((int64_t{1} << (bits - 1)) - 1) : int64_t{0});
+    case Fold::Min:
+      break;
+  }
+  if (real)
+    return type == DType::F64 ? "__longlong_as_double(0x7ff0000000000000ll)"
+                              : "__int_as_float(0x7f800000)";
+  const int used = bits - (isSigned(type) ? 1 : 0);
+  return literal(type, used == 64 ? int64_t{-1} : (int64_t{1} << used) - 1);
+}
+
+std::string folded(Fold fold, DType type, const std::string& a, const std::string& b) {
+  switch (fold) {
+    case Fold::Sum:
+      return fmt::format("({})({} + {})", valueType(type), a, b);
+    case Fold::Prod:
+      return fmt::format("({})({} * {})", valueType(type), a, b);
+    case Fold::Max:
+      return fmt::format("({0} > {1} ? {0} : {1})", a, b);
+    case Fold::Min:
+      break;
+  }
+  return fmt::format("({0} < {1} ? {0} : {1})", a, b);
+}
+
+class Writer {
+ public:
+  Writer(const Loop& loop, const LoopVariant& variant) : loop_(loop), variant_(variant) {}
+
+  std::string write() {
+    text_ = kScalarPrelude;
+    if (loop_.hasRows()) text_ += kReductionPrelude;
+    writeArguments();
+    if (loop_.hasRows())
+      writeRows();
+    else
+      writeFlat();
+    return std::move(text_);
+  }
+
+ private:
+  template <typename... T>
+  void line(fmt::format_string<T...> format, T&&... arguments) {
+    text_.append(static_cast<size_t>(2 * indent_), ' ');
+    text_ += fmt::format(format, std::forward<T>(arguments)...) + "\n";
+  }
+  std::string indentation() const { return std::string(static_cast<size_t>(2 * indent_), ' '); }
+
+  DType typeOf(const Loop::Operand& operand) const { return operand.dtype; }
+
+  void writeArguments() {
+    line("typedef {} Index;", variant_.wideIndices ? "unsigned long long" : "unsigned");
+    line("struct Operand {{ char* address; long long element, repeat, row, vector, outer[6]; }};");
+    line("struct Arguments {{");
+    line("  long long length, repeats, lanes, rows, units, extents[6];");
+    line("  Operand operands[{}];", std::max<size_t>(loop_.operands.size(), 1));
+    line("  char* temporaries[{}];", std::max<size_t>(loop_.temporaries.size(), 1));
+    line("}};");
+  }
+
+  // Addresses p0, p1, … of each operand at a row; `row` counts all rows.
+  void writeBases(const std::string& lane) {
+    line("Index rest = row / (Index)a.rows;");
+    line("const Index inner = row - rest * (Index)a.rows;");
+    for (size_t k = 0; k < loop_.operands.size(); ++k)
+      if (loop_.operands[k].kind != Kind::Count)
+        line("char* p{0} = a.operands[{0}].address + a.operands[{0}].row * (long long)inner{1};", k,
+             lane.empty() ? "" : fmt::format(" + a.operands[{}].vector * (long long){}", k, lane));
+    for (int axis = variant_.outer - 1; axis >= 0; --axis) {
+      line("const Index left{0} = rest / (Index)a.extents[{0}];", axis);
+      line("const Index at{0} = rest - left{0} * (Index)a.extents[{0}];", axis);
+      line("rest = left{};", axis);
+      for (size_t k = 0; k < loop_.operands.size(); ++k)
+        if (loop_.operands[k].kind != Kind::Count)
+          line("p{0} += a.operands[{0}].outer[{1}] * (long long)at{1};", k, axis);
+    }
+  }
+
+  std::string loadedFrom(size_t operand, const std::string& offset) const {
+    const DType type = loop_.operands[operand].dtype;
+    return loaded(type, fmt::format("*(const {}*)(p{}{})", memoryType(type), operand, offset));
+  }
+
+  std::string countValue(DType type) const {
+    return fmt::format("({})(a.length * a.repeats)", valueType(type));
+  }
+
+  // ---- Without rows.
+
+  // All of a thread's elements of an operand at once.
+  void writeVectorLoads(const Loop::Code& code, int vector, std::vector<bool>& done) {
+    for (const Place& place : code.inputs) {
+      const auto k = static_cast<size_t>(place.index);
+      if (done[k] || loop_.operands[k].kind == Kind::Count) continue;
+      done[k] = true;
+      const std::string type = memoryType(loop_.operands[k].dtype);
+      if (variant_.fixed[k]) {
+        line("const {0} one{1} = *(const {0}*)p{1};", type, k);
+      } else {
+        line("Pack<{}, {}> in{};", type, vector, k);
+        line("in{0}.load(p{0} + (long long)i * {1}, whole, count);", k,
+             dtypeBits(loop_.operands[k].dtype) / 8);
+      }
+    }
+  }
+
+  void writeFlat() {
+    text_ += R"(
+template <typename T, int N> struct alignas(sizeof(T) * N) Pack {
+  T at[N];
+  __device__ void load(const char* from, bool whole, int count) {
+    if (whole) *this = *(const Pack*)from;
+    else for (int v = 0; v < N; ++v) if (v < count) at[v] = ((const T*)from)[v]; else at[v] = T(0);
+  }
+  __device__ void store(char* to, bool whole, int count) const {
+    if (whole) *(Pack*)to = *this;
+    else for (int v = 0; v < N; ++v) if (v < count) ((T*)to)[v] = at[v];
+  }
+};
+)";
+    writeFlat(kLoopFunction, variant_.vector);
+    if (variant_.vector > 1) writeFlat(kLoopOfOnes, 1);
+  }
+
+  void writeFlat(const char* name, int vector) {
+    line(
+        "extern \"C\" __global__ void __launch_bounds__({}) {}(const __grid_constant__ Arguments "
+        "a) {{",
+        kLoopBlock, name);
+    ++indent_;
+    line("const Index length = (Index)a.length, chunks = (length + {}) / {};", vector - 1, vector);
+    line("const Index step = (Index)gridDim.x * blockDim.x;");
+    line(
+        "for (Index unit = blockIdx.x * (Index)blockDim.x + threadIdx.x; unit < (Index)a.units; "
+        "unit += step) {{");
+    ++indent_;
+    line("const Index row = a.units == chunks ? 0 : unit / chunks;");
+    line("const Index i = (unit - row * chunks) * {};", vector);
+    line("const int count = length - i < {0} ? (int)(length - i) : {0};", vector);
+    line("const bool whole = count == {};", vector);
+    writeBases("");
+    const Loop::Code& code = loop_.passes.front().elements;
+    std::vector<bool> done(loop_.operands.size());
+    writeVectorLoads(code, vector, done);
+    for (const Place& place : code.outputs)
+      line("Pack<{}, {}> out{};", memoryType(loop_.operands[place.index].dtype), vector,
+           place.index);
+    line("#pragma unroll");
+    line("for (int v = 0; v < {}; ++v) {{", vector);
+    ++indent_;
+    text_ += scalarStatements(
+        code.program, "e",
+        [&](const ScalarNode& node) {
+          const auto k = static_cast<size_t>(code.inputs[node.index].index);
+          const Loop::Operand& operand = loop_.operands[k];
+          if (operand.kind == Kind::Count) return countValue(operand.dtype);
+          return loaded(operand.dtype,
+                        variant_.fixed[k] ? fmt::format("one{}", k) : fmt::format("in{}.at[v]", k));
+        },
+        indentation());
+    for (size_t i = 0; i < code.outputs.size(); ++i) {
+      const int k = code.outputs[i].index;
+      line("out{}.at[v] = {};", k,
+           stored(loop_.operands[k].dtype, fmt::format("e{}", code.program.outputs[i])));
+    }
+    --indent_;
+    line("}}");
+    for (const Place& place : code.outputs)
+      line("out{0}.store(p{0} + (long long)i * {1}, whole, count);", place.index,
+           dtypeBits(loop_.operands[place.index].dtype) / 8);
+    close(2);
+  }
+
+  void close(int levels) {
+    while (levels-- > 0) {
+      if (indent_ > 0) --indent_;
+      line("}}");
+      if (indent_ == 0) break;
+    }
+  }
+
+  // ---- Over rows.
+
+  bool warp() const { return !variant_.alongLanes && variant_.threads == 32; }
+  bool inRegisters() const { return variant_.perThread > 0; }
+
+  std::string input(const Loop::Code& code, const ScalarNode& node, const std::string& offset,
+                    bool element) const {
+    const Place& place = code.inputs[node.index];
+    if (place.kind == Place::Kind::Scalar) return fmt::format("s{}", place.index);
+    if (place.kind == Place::Kind::Temporary) return temporary(place.index);
+    const Loop::Operand& operand = loop_.operands[place.index];
+    if (operand.kind == Kind::Count) return countValue(operand.dtype);
+    const std::string at = element ? fmt::format(fmt::runtime(offset), place.index) : "";
+    return loadedFrom(static_cast<size_t>(place.index), at);
+  }
+
+  std::string temporary(int index) const {
+    if (inRegisters()) return fmt::format("t{}[j]", index);
+    return fmt::format("t{}[e * {}]", index, variant_.alongLanes ? kLanesBlock : 1);
+  }
+
+  std::string elementOffset() const {
+    std::string offset = " + a.operands[{0}].element * (long long)i";
+    if (variant_.nested) offset += " + a.operands[{0}].repeat * (long long)r";
+    return offset;
+  }
+
+  void writeRowCode(const Loop::Code& code, size_t pass) {
+    if (code.empty()) return;
+    const std::string prefix = fmt::format("r{}_", pass);
+    text_ += scalarStatements(
+        code.program, prefix, [&](const ScalarNode& node) { return input(code, node, "", false); },
+        indentation());
+    for (size_t i = 0; i < code.outputs.size(); ++i) {
+      const std::string value = fmt::format("{}{}", prefix, code.program.outputs[i]);
+      const Place& place = code.outputs[i];
+      if (place.kind == Place::Kind::Scalar) {
+        line("s{} = {};", place.index, value);
+      } else {
+        const DType type = loop_.operands[place.index].dtype;
+        line("if (y == 0 && active) *({}*)p{} = {};", memoryType(type), place.index,
+             stored(type, value));
+      }
+    }
+  }
+
+  void writeElements(const Loop::Pass& pass, size_t index) {
+    const Loop::Code& code = pass.elements;
+    if (code.empty()) return;
+    const size_t stores = code.outputs.size();
+    for (size_t f = 0; f < pass.folds.size(); ++f) {
+      const DType type = code.program.nodes[code.program.outputs[stores + f]].dtype;
+      line("{} f{}_{} = {};", valueType(type), index, f, identityOf(pass.folds[f].fold, type));
+    }
+    if (inRegisters()) {
+      line("#pragma unroll");
+      line("for (int j = 0; j < {}; ++j) {{", variant_.perThread);
+      line("  const Index e = y + j * {};", threadsAcross());
+      line("  if (e < elements && active) {{");
+    } else {
+      line("if (active) {{");
+      line("  for (Index e = y; e < elements; e += {}) {{", threadsAcross());
+    }
+    indent_ += 2;
+    if (variant_.nested) {
+      line("const Index r = e / (Index)a.length;");
+      line("const Index i = e - r * (Index)a.length;");
+    } else {
+      line("const Index i = e;");
+    }
+    text_ += scalarStatements(
+        code.program, "e",
+        [&](const ScalarNode& node) { return input(code, node, elementOffset(), true); },
+        indentation());
+    for (size_t i = 0; i < stores; ++i) {
+      const std::string value = fmt::format("e{}", code.program.outputs[i]);
+      const Place& place = code.outputs[i];
+      if (place.kind == Place::Kind::Temporary) {
+        line("{} = {};", temporary(place.index), value);
+      } else {
+        const DType type = loop_.operands[place.index].dtype;
+        line("*({}*)(p{}{}) = {};", memoryType(type), place.index,
+             fmt::format(fmt::runtime(elementOffset()), place.index), stored(type, value));
+      }
+    }
+    for (size_t f = 0; f < pass.folds.size(); ++f) {
+      const uint16_t node = code.program.outputs[stores + f];
+      const std::string into = fmt::format("f{}_{}", index, f);
+      line("{} = {};", into,
+           folded(pass.folds[f].fold, code.program.nodes[node].dtype, into,
+                  fmt::format("e{}", node)));
+    }
+    close(2);
+    for (size_t f = 0; f < pass.folds.size(); ++f) {
+      const DType type = code.program.nodes[code.program.outputs[stores + f]].dtype;
+      writeReduction(pass.folds[f], type, fmt::format("f{}_{}", index, f));
+    }
+  }
+
+  int threadsAcross() const { return variant_.alongLanes ? kLanesThreads : variant_.threads; }
+
+  // The threads' values as one, the same for all of a row.
+  void writeReduction(const Loop::Pass::Into& into, DType type, const std::string& value) {
+    auto foldWith = [&](const std::string& other) { return folded(into.fold, type, value, other); };
+    if (!variant_.alongLanes) {
+      line("#pragma unroll");
+      line("for (int by = 16; by > 0; by >>= 1) {{");
+      line("  const {} other = shuffled({}, by);", valueType(type), value);
+      line("  {} = {};", value, foldWith("other"));
+      line("}}");
+    }
+    if (warp()) {
+      line("s{} = first({});", into.scalar, value);
+      return;
+    }
+    // Each warp's, or each thread's of a lane, side by side in shared memory.
+    const int parts = variant_.alongLanes ? kLanesThreads : variant_.threads / 32;
+    const int width = variant_.alongLanes ? kLanesBlock : 1;
+    line("{{");
+    ++indent_;
+    line("__shared__ {} parts[{}];", valueType(type), parts * width);
+    if (variant_.alongLanes)
+      line("parts[y * {} + x] = {};", kLanesBlock, value);
+    else
+      line("if (y % 32 == 0) parts[y / 32] = {};", value);
+    line("__syncthreads();");
+    line("{} = parts[{}];", value, variant_.alongLanes ? "x" : "0");
+    line("for (int k = 1; k < {}; ++k) {{", parts);
+    line("  const {} other = parts[k * {} + {}];", valueType(type), width,
+         variant_.alongLanes ? "x" : "0");
+    line("  {} = {};", value, foldWith("other"));
+    line("}}");
+    line("s{} = {};", into.scalar, value);
+    line("__syncthreads();");
+    --indent_;
+    line("}}");
+  }
+
+  void writeRows() {
+    const int threads = variant_.alongLanes || warp() ? kLoopBlock : variant_.threads;
+    line(
+        "extern \"C\" __global__ void __launch_bounds__({}) {}(const __grid_constant__ Arguments "
+        "a) {{",
+        threads, kLoopFunction);
+    ++indent_;
+    line("const Index elements = (Index)(a.length * a.repeats);");
+    if (variant_.alongLanes) {
+      line("const unsigned x = threadIdx.x % {0}, y = threadIdx.x / {0};", kLanesBlock);
+      line("const Index laneBlocks = ((Index)a.lanes + {}) / {};", kLanesBlock - 1, kLanesBlock);
+      line("const Index slot = blockIdx.x, slots = gridDim.x;");
+    } else if (warp()) {
+      line("const unsigned y = threadIdx.x % 32;");
+      line("const Index slot = blockIdx.x * {0} + threadIdx.x / 32, slots = gridDim.x * {0};",
+           kLoopBlock / 32);
+    } else {
+      line("const unsigned y = threadIdx.x;");
+      line("const Index slot = blockIdx.x, slots = gridDim.x;");
+    }
+    for (size_t t = 0; t < loop_.temporaries.size(); ++t) {
+      const std::string type = valueType(loop_.temporaries[t]);
+      if (inRegisters())
+        line("{} t{}[{}];", type, t, variant_.perThread);
+      else if (variant_.alongLanes)
+        line("{0}* t{1} = ({0}*)a.temporaries[{1}] + slot * elements * {2} + x;", type, t,
+             kLanesBlock);
+      else
+        line("{0}* t{1} = ({0}*)a.temporaries[{1}] + slot * elements;", type, t);
+    }
+    line("for (Index unit = slot; unit < (Index)a.units; unit += slots) {{");
+    ++indent_;
+    if (variant_.alongLanes) {
+      line("const Index row = unit / laneBlocks;");
+      line("const Index lane = (unit - row * laneBlocks) * {} + x;", kLanesBlock);
+      line("const bool active = lane < (Index)a.lanes;");
+      writeBases("(active ? lane : 0)");
+    } else {
+      line("const Index row = unit;");
+      line("const bool active = true;");
+      writeBases("");
+    }
+    for (size_t s = 0; s < loop_.scalars.size(); ++s)
+      line("{} s{} = 0;", valueType(loop_.scalars[s]), s);
+    for (size_t p = 0; p < loop_.passes.size(); ++p) {
+      line("{{");
+      ++indent_;
+      writeRowCode(loop_.passes[p].row, p);
+      writeElements(loop_.passes[p], p);
+      --indent_;
+      line("}}");
+    }
+    close(2);
+  }
+
+  const Loop& loop_;
+  const LoopVariant& variant_;
+  std::string text_;
+  int indent_ = 0;
+};
+
+}  // namespace
+
+std::string loopSource(const Loop& loop, const LoopVariant& variant) {
+  return Writer(loop, variant).write();
+}
+
+std::optional<std::string> refuseLoopSource(const Loop& loop) {
+  if (loop.operands.size() > kMaxOperands)
+    return fmt::format("{} tensors, more than {}", loop.operands.size(), kMaxOperands);
+  if (loop.temporaries.size() > kMaxTemporaries)
+    return fmt::format("{} values kept between passes, more than {}", loop.temporaries.size(),
+                       kMaxTemporaries);
+  for (const Loop::Pass& pass : loop.passes)
+    for (const Loop::Code* code : {&pass.row, &pass.elements})
+      if (auto reason = refuseScalars(code->program)) return reason;
+  return std::nullopt;
+}
+
+}  // namespace carnot::cuda

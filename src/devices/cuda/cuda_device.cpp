@@ -1,0 +1,233 @@
+#include "devices/cuda/cuda_device.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "devices/cuda/cublaslt.h"
+#include "devices/cuda/driver.h"
+#include "devices/cuda/nvrtc.h"
+
+namespace carnot::cuda {
+namespace {
+
+CUdeviceptr addressOf(const void* pointer) { return reinterpret_cast<CUdeviceptr>(pointer); }
+CUstream nativeOf(Stream& stream) { return static_cast<CUstream>(stream.native()); }
+
+struct Gpu {
+  CUdevice device = 0;
+  CUcontext context = nullptr;
+  DeviceTraits traits;
+};
+
+int attribute(CUdevice device, CUdevice_attribute which) {
+  int value = 0;
+  check(driver().cuDeviceGetAttribute(&value, which, device), "asking the device");
+  return value;
+}
+
+Gpu findGpu() {
+  Gpu gpu;
+  int count = 0;
+  check(driver().cuDeviceGetCount(&count), "counting devices");
+  if (count == 0)
+    throw Error(ErrorCode::Unsupported, "NVIDIA's driver sees no GPU", "one",
+                "look at CUDA_VISIBLE_DEVICES, or use device cpu");
+  check(driver().cuDeviceGet(&gpu.device, 0), "choosing a device");
+  DeviceTraits& traits = gpu.traits;
+  traits.kind = "cuda";
+  char name[256] = {};
+  check(driver().cuDeviceGetName(name, sizeof name, gpu.device), "asking the device's name");
+  traits.model = name;
+  traits.computeCapability =
+      10 * attribute(gpu.device, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR) +
+      attribute(gpu.device, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+  traits.multiprocessors = attribute(gpu.device, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+  traits.l1Bytes = static_cast<size_t>(
+      attribute(gpu.device, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN));
+  traits.l2Bytes = static_cast<size_t>(attribute(gpu.device, CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE));
+  traits.l3Bytes = 0;
+  check(driver().cuDeviceTotalMem(&traits.memoryBytes, gpu.device), "asking the device's memory");
+  // Two transfers a clock, which is given in kHz; the width in bits.
+  traits.memoryBandwidth = 2e3 / 8 * attribute(gpu.device, CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE) *
+                           attribute(gpu.device, CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH);
+  if (traits.memoryBandwidth <= 0) traits.memoryBandwidth = 1e12;
+  int version = 0;
+  check(driver().cuDriverGetVersion(&version), "asking the driver's version");
+  traits.libraries = fmt::format("driver {}.{}, NVRTC {}, {}", version / 1000, version % 1000 / 10,
+                                 nvrtcVersion(), cublasLtVersion());
+  check(driver().cuDevicePrimaryCtxRetain(&gpu.context, gpu.device), "opening the device");
+  return gpu;
+}
+
+// Lives as long as the process, as the driver's context does.
+const Gpu& gpu() {
+  static const auto* gpu = new Gpu(findGpu());
+  return *gpu;
+}
+
+class CudaStream final : public Stream {
+ public:
+  CudaStream() {
+    activateDevice();
+    check(driver().cuStreamCreate(&stream_, CU_STREAM_NON_BLOCKING), "making a stream");
+  }
+  ~CudaStream() override { driver().cuStreamDestroy(stream_); }
+  void synchronize() override {
+    check(driver().cuStreamSynchronize(stream_), "waiting for the device");
+  }
+  void* native() override { return stream_; }
+
+ private:
+  CUstream stream_ = nullptr;
+};
+
+class CudaEvent final : public Event {
+ public:
+  CudaEvent() {
+    activateDevice();
+    check(driver().cuEventCreate(&event_, CU_EVENT_DEFAULT), "making an event");
+  }
+  ~CudaEvent() override { driver().cuEventDestroy(event_); }
+  void record(Stream& stream) override {
+    check(driver().cuEventRecord(event_, nativeOf(stream)), "recording an event");
+  }
+  void synchronize() override {
+    check(driver().cuEventSynchronize(event_), "waiting for the device");
+  }
+  double millisecondsSince(const Event& earlier) const override {
+    float milliseconds = 0;
+    check(driver().cuEventElapsedTime(&milliseconds, static_cast<const CudaEvent&>(earlier).event_,
+                                      event_),
+          "reading the time between events");
+    return milliseconds;
+  }
+
+ private:
+  CUevent event_ = nullptr;
+};
+
+// A captured graph, ready to launch.
+class CudaRecording final : public Recording {
+ public:
+  CudaRecording(Stream& stream, const std::function<void()>& issue) {
+    const Captured captured(stream, issue);
+    check(driver().cuGraphInstantiate(&executable_, captured.graph, 0), "preparing a recording");
+  }
+  ~CudaRecording() override { driver().cuGraphExecDestroy(executable_); }
+
+  void launch(Stream& stream) override {
+    check(driver().cuGraphLaunch(executable_, nativeOf(stream)), "launching a recording");
+  }
+
+  void update(Stream& stream, const std::function<void()>& issue) override {
+    const Captured captured(stream, issue);
+    CUgraphExecUpdateResultInfo info{};
+    if (driver().cuGraphExecUpdate(executable_, captured.graph, &info) == CUDA_SUCCESS) return;
+    CUgraphExec fresh = nullptr;
+    check(driver().cuGraphInstantiate(&fresh, captured.graph, 0), "preparing a recording");
+    driver().cuGraphExecDestroy(executable_);
+    executable_ = fresh;
+  }
+
+ private:
+  struct Captured {
+    CUgraph graph = nullptr;
+    Captured(Stream& stream, const std::function<void()>& issue) {
+      check(driver().cuStreamBeginCapture(nativeOf(stream), CU_STREAM_CAPTURE_MODE_THREAD_LOCAL),
+            "starting to record");
+      try {
+        issue();
+      } catch (...) {
+        driver().cuStreamEndCapture(nativeOf(stream), &graph);
+        if (graph) driver().cuGraphDestroy(graph);
+        throw;
+      }
+      check(driver().cuStreamEndCapture(nativeOf(stream), &graph), "recording");
+    }
+    ~Captured() { driver().cuGraphDestroy(graph); }
+    Captured(const Captured&) = delete;
+    Captured& operator=(const Captured&) = delete;
+  };
+  CUgraphExec executable_ = nullptr;
+};
+
+class CudaDevice final : public Device {
+ public:
+  explicit CudaDevice(DeviceTraits traits) : traits_(std::move(traits)) {}
+  const DeviceTraits& traits() const override { return traits_; }
+  bool sharesHostMemory() const override { return false; }
+
+  bool reaches(const void* address) const override {
+    activateDevice();
+    // The plural form takes an address that is none of the driver's without an error.
+    unsigned int type = 0;
+    CUpointer_attribute which = CU_POINTER_ATTRIBUTE_MEMORY_TYPE;
+    void* answer = &type;
+    return driver().cuPointerGetAttributes(1, &which, &answer, addressOf(address)) ==
+               CUDA_SUCCESS &&
+           type == CU_MEMORYTYPE_DEVICE;
+  }
+  void activate() override { activateDevice(); }
+
+  std::shared_ptr<Buffer> allocate(size_t bytes) override {
+    activateDevice();
+    CUdeviceptr address = 0;
+    check(driver().cuMemAlloc(&address, std::max<size_t>(bytes, 1)),
+          fmt::format("allocating {} bytes on {}", bytes, traits_.model).c_str());
+    auto* data = reinterpret_cast<void*>(address);
+    std::shared_ptr<void> owner(data, [](void* memory) {
+      activateDevice();
+      driver().cuMemFree(addressOf(memory));
+    });
+    return Buffer::borrow(data, bytes, std::move(owner));
+  }
+  std::unique_ptr<Stream> createStream() override { return std::make_unique<CudaStream>(); }
+  std::unique_ptr<Event> createEvent() override { return std::make_unique<CudaEvent>(); }
+
+  void copyToDevice(void* dst, const void* src, size_t bytes, Stream& stream) override {
+    if (bytes == 0) return;
+    activateDevice();
+    check(driver().cuMemcpyHtoDAsync(addressOf(dst), src, bytes, nativeOf(stream)),
+          "copying to the device");
+  }
+  void copyFromDevice(void* dst, const void* src, size_t bytes, Stream& stream) override {
+    if (bytes == 0) return;
+    activateDevice();
+    check(driver().cuMemcpyDtoHAsync(dst, addressOf(src), bytes, nativeOf(stream)),
+          "copying from the device");
+  }
+  void copyOnDevice(void* dst, const void* src, size_t bytes, Stream& stream) override {
+    if (bytes == 0) return;
+    activateDevice();
+    check(driver().cuMemcpyDtoDAsync(addressOf(dst), addressOf(src), bytes, nativeOf(stream)),
+          "copying on the device");
+  }
+  void fillZero(void* dst, size_t bytes, Stream& stream) override {
+    if (bytes == 0) return;
+    activateDevice();
+    check(driver().cuMemsetD8Async(addressOf(dst), 0, bytes, nativeOf(stream)),
+          "clearing device memory");
+  }
+
+  std::unique_ptr<Recording> record(Stream& stream, const std::function<void()>& issue) override {
+    return std::make_unique<CudaRecording>(stream, issue);
+  }
+
+ private:
+  DeviceTraits traits_;
+};
+
+}  // namespace
+
+const DeviceTraits& cudaTraits() { return gpu().traits; }
+
+void activateDevice() { check(driver().cuCtxSetCurrent(gpu().context), "choosing the device"); }
+
+std::shared_ptr<Device> openCuda(const DeviceTraits& traits) {
+  cudaTraits();
+  return std::make_shared<CudaDevice>(traits);
+}
+
+}  // namespace carnot::cuda

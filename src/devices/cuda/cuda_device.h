@@ -1,0 +1,14 @@
+#pragma once
+
+#include "devices/device.h"
+
+namespace carnot::cuda {
+
+// The first GPU that the driver sees (CUDA_VISIBLE_DEVICES chooses). Throws Error (Unsupported)
+// where there is none, or no NVRTC.
+const DeviceTraits& cudaTraits();
+// Makes its primary context the calling thread's.
+void activateDevice();
+std::shared_ptr<Device> openCuda(const DeviceTraits& traits);
+
+}  // namespace carnot::cuda

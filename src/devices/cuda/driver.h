@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cuda.h>
+
+namespace carnot::cuda {
+
+// The driver's API, opened at run time: libcuda.so.1.
+struct Driver {
+#define CARNOT_SYMBOL(name) decltype(&::name) name = nullptr;
+#include "devices/cuda/driver.inc"
+#undef CARNOT_SYMBOL
+};
+
+// Initialized. Throws Error (Unsupported) where there is no driver.
+const Driver& driver();
+
+// Throws Error (OutOfMemory or Internal) naming `what` was done unless it succeeded.
+void check(CUresult result, const char* what);
+
+}  // namespace carnot::cuda
