@@ -1,3 +1,4 @@
+#include <carnot/error.h>
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -84,6 +85,11 @@ std::optional<Refusal> readRegion(const Region& region, Analysis& out) {
 
 std::variant<Refusal, Analysis> analyze(const Problem& problem) {
   if (!problem.device.isa.has(Isa::Avx2)) return Refusal{"is generated for AVX2 and AVX-512"};
+  try {
+    problem.tensorTypes();  // ranks and orders of axes are sound
+  } catch (const Error& error) {
+    return Refusal{error.what()};
+  }
   Analysis out;
   if (auto refusal = readRegion(problem.region, out)) return *refusal;
   for (size_t i = 0; i < 3; ++i) {
