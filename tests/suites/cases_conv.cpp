@@ -136,7 +136,7 @@ std::span<const KernelCase> convCases() {
       {.name = "conv_groups_of_odd_channels",
        .region = region("Conv{strides=[1,2], pads=[1,1,1,1], dilations=[1,1], group=3}"),
        .inputs = {"float32[2, 15, 9, 8]", "const float32[6, 5, 3, 3]"},
-       .supportedBy = portable},
+       .supportedBy = direct},
       {.name = "conv_operand_over_pixels",
        .region = "(a,b,s) c=" + same + "(a,b) d=Mul(c,s) -> d",
        .inputs = {"float32[2, 5, 9, 8]", "const float32[6, 5, 3, 3]", "float32[2, 1, 9, 8]"},

@@ -42,11 +42,13 @@ std::variant<Refusal, ConvProblem> analyze(const Problem& problem) {
   if (!problem.device.isa.has(Isa::Avx2)) return Refusal{"is generated for AVX2 and AVX-512"};
   auto conv = convProblem(problem);
   if (auto* known = std::get_if<ConvProblem>(&conv)) {
+    if (known->group > 1 && known->inputs == 1 && known->outputs == 1)
+      return Refusal{"leaves one channel to one to the depthwise kernel"};
     if (known->group > 1 && !known->mergeGroups())
       return Refusal{
-          fmt::format("{} to {} channels of a group do not fill blocks of {}, nor "
-                      "those of some groups together",
-                      known->inputs, known->outputs, known->block)};
+          fmt::format("{} to {} channels of a group do not fill blocks of {}, and {} "
+                      "groups are too many for one",
+                      known->inputs, known->outputs, known->block, known->group)};
     if (known->inputs * known->taps() > kMaxTaps) return Refusal{"the window is beyond all bounds"};
   }
   return conv;

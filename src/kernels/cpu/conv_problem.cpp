@@ -9,7 +9,8 @@
 
 namespace carnot {
 
-constexpr int64_t kMaxDim = 1 << 20;  // of weights and windows
+constexpr int64_t kMaxDim = 1 << 20;   // of weights and windows
+constexpr int64_t kMostTogether = 64;  // groups: beyond, zeros cost more than single numbers
 
 std::variant<Refusal, std::vector<BlockedOperand>> blockedOperands(const Problem& problem,
                                                                    const AnchoredRegion& region,
@@ -155,15 +156,18 @@ std::variant<Refusal, ConvProblem> convProblem(const Problem& problem, bool tran
 }
 
 bool ConvProblem::mergeGroups() {
-  for (int64_t count = 1; count <= std::min<int64_t>(block, group); ++count) {
-    if (group % count || inputs * count % block || outputs * count % block) continue;
-    together = count;
-    group /= count;
-    inputs *= count;
-    outputs *= count;
-    return true;
-  }
-  return false;
+  auto fillBlocks = [&](int64_t count) {
+    return group % count == 0 && inputs * count % block == 0 && outputs * count % block == 0;
+  };
+  int64_t count = 1;
+  while (count <= std::min<int64_t>(block, group) && !fillBlocks(count)) ++count;
+  if (!fillBlocks(count)) count = group;
+  if (count > kMostTogether) return false;
+  together = count;
+  group /= count;
+  inputs *= count;
+  outputs *= count;
+  return true;
 }
 
 std::vector<int> ConvProblem::runtimeInputs() const {

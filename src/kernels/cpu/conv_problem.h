@@ -44,8 +44,8 @@ struct ConvProblem {
   std::vector<BlockedOperand> operands;
 
   int64_t taps() const { return height.kernel * width.kernel; }
-  // As many groups as fill blocks become one, with zeros where their weights do not meet; false
-  // when no number does.
+  // As many groups as fill blocks become one, else all, with zeros where their weights do not meet;
+  // false when those are too many.
   bool mergeGroups();
   int64_t blocksOf(int64_t channels) const { return (channels + block - 1) / block; }
   // Blocks of all groups; of several groups only when they fill their blocks.
