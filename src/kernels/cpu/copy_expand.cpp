@@ -1,4 +1,4 @@
-#include "kernels/cpu/one_step.h"
+#include "kernels/one_step.h"
 #include "kernels/cpu/strided_copy.h"
 #include "ops/elements.h"
 #include "ops/expand.h"

@@ -1,5 +1,5 @@
 #include "base/threads.h"
-#include "kernels/cpu/one_step.h"
+#include "kernels/one_step.h"
 #include "kernels/cpu/strided_copy.h"
 #include "ops/elements.h"
 #include "ops/pad.h"

@@ -2,7 +2,7 @@
 #include <cstring>
 
 #include "base/threads.h"
-#include "kernels/cpu/one_step.h"
+#include "kernels/one_step.h"
 #include "kernels/cpu/resize_loops.h"
 #include "ops/resize.h"
 
