@@ -141,8 +141,8 @@ class MatMulExecutable : public Executable {
   const Panels& panels() const;
 
   const BoundMatMul& owner_;
-  int64_t m_, rowsOfMatrix_, kStep_, kBlocks_, tilesOfBlock_;
-  bool copyA_;
+  int64_t m_, rowsOfMatrix_, kStep_ = 0, kBlocks_ = 0, tilesOfBlock_ = 0;
+  bool copyA_ = false;
   Partition partition_;
   RowTiles tiles_;
   // By stage, whether the k block is the shorter last one, whether the panel is the narrower last
