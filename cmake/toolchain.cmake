@@ -13,7 +13,7 @@ add_compile_options(-fno-semantic-interposition)
 
 if(CARNOT_SANITIZE)
   add_compile_options(-fsanitize=${CARNOT_SANITIZE} -fno-sanitize-recover=all
-    -fno-omit-frame-pointer -O1)
+    -fno-omit-frame-pointer -O1 -g1)  # lines of stack traces; more takes the compiler minutes
   add_link_options(-fsanitize=${CARNOT_SANITIZE})
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # Its flow analysis loses its way among the instrumentation.
