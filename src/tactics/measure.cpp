@@ -26,7 +26,7 @@ double secondsSince(Clock::time_point start) {
 constexpr int kMostRuns = 12;
 constexpr int kFewestRuns = 3;
 constexpr double kEnoughSeconds = 0.03;  // of timed runs for one candidate
-constexpr double kIssuedSeconds = 1e-3;  // of runs issued in a row
+constexpr double kIssuedSeconds = 1e-3;  // of runs launched together
 constexpr double kHopelessRatio = 1.6;   // slower than the best by this much: one run suffices
 
 // Small values of both signs: no denormals, no overflow in long sums; indices stay in range.
@@ -95,13 +95,14 @@ struct Timer::State {
     stream->synchronize();
     return buffer;
   }
-  // Seconds of one of `repeats` runs that follow each other.
-  double time(const Executable& executable, const RunArguments& arguments, int repeats) {
+  // Seconds that the stream takes for what `issue` issues.
+  template <typename Issue>
+  double time(Issue issue) {
     start->record(*stream);
-    for (int i = 0; i < repeats; ++i) executable.run(arguments);
+    issue();
     end->record(*stream);
     end->synchronize();
-    return end->millisecondsSince(*start) / (1e3 * repeats);
+    return end->millisecondsSince(*start) / 1e3;
   }
 };
 
@@ -162,17 +163,32 @@ double Timer::time(const Problem& problem, const Candidate& candidate, const Con
   RunArguments arguments{inputs.data(), outputs.data(), workspace->data(), state_->stream.get(),
                          state_->pool.get()};
 
-  // The first run touches pages and caches. Where issuing work costs the host more than the work
-  // takes, only many runs in a row show what it takes.
-  double first = state_->time(*executable, arguments, 1);
-  bool issued = !state_->device->sharesHostMemory() && executable->recordable();
-  int repeats = issued ? static_cast<int>(std::clamp(kIssuedSeconds / first, 1.0, 20.0)) : 1;
+  auto run = [&] { executable->run(arguments); };
+  const double first = state_->time(run);  // touches pages and caches
+  // Where issuing work may cost the host more than the work takes, only many runs, launched
+  // together, show what it takes.
+  int repeats = 1;
+  std::unique_ptr<Recording> recording;
+  if (!state_->device->sharesHostMemory() && executable->recordable()) {
+    repeats = static_cast<int>(std::clamp(kIssuedSeconds / first, 1.0, 20.0));
+    recording = state_->device->record(*state_->stream, [&] {
+      for (int i = 0; i < repeats; ++i) run();
+    });
+  }
+  auto runAll = [&] {
+    if (recording)
+      recording->launch(*state_->stream);
+    else
+      run();
+  };
+  if (recording) state_->time(runAll);  // uploads it
   std::vector<double> runs;
   double total = 0;
   while (static_cast<int>(runs.size()) < kMostRuns &&
          (static_cast<int>(runs.size()) < kFewestRuns || total < kEnoughSeconds)) {
-    runs.push_back(state_->time(*executable, arguments, repeats));
-    total += runs.back() * repeats;
+    const double seconds = state_->time(runAll);
+    runs.push_back(seconds / repeats);
+    total += seconds;
     if (*std::min_element(runs.begin(), runs.end()) > hopeless) break;
   }
   std::sort(runs.begin(), runs.end());

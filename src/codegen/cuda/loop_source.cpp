@@ -12,6 +12,20 @@ using Kind = Loop::Operand::Kind;
 
 constexpr size_t kMaxOperands = 32, kMaxTemporaries = 8;
 
+const char* const kPackPrelude = R"(
+template <typename T, int N> struct alignas(sizeof(T) * N) Pack {
+  T at[N];
+  __device__ void load(const char* from, bool whole, int count) {
+    if (whole) *this = *(const Pack*)from;
+    else for (int v = 0; v < N; ++v) if (v < count) at[v] = ((const T*)from)[v]; else at[v] = T(0);
+  }
+  __device__ void store(char* to, bool whole, int count) const {
+    if (whole) *(Pack*)to = *this;
+    else for (int v = 0; v < N; ++v) if (v < count) ((T*)to)[v] = at[v];
+  }
+};
+)";
+
 const char* const kReductionPrelude = R"(
 template <typename T> __device__ inline T shuffled(T value, int by) {
   if constexpr (sizeof(T) < 4) return (T)__shfl_down_sync(~0u, (int)value, by);
@@ -66,12 +80,16 @@ class Writer {
 
   std::string write() {
     text_ = kScalarPrelude;
+    text_ += kPackPrelude;
     if (loop_.hasRows()) text_ += kReductionPrelude;
     writeArguments();
-    if (loop_.hasRows())
-      writeRows();
-    else
-      writeFlat();
+    if (loop_.hasRows()) {
+      writeRows(kLoopFunction, variant_.vector);
+      if (variant_.vector > 1) writeRows(kLoopOfOnes, 1);
+    } else {
+      writeFlat(kLoopFunction, variant_.vector);
+      if (variant_.vector > 1) writeFlat(kLoopOfOnes, 1);
+    }
     return std::move(text_);
   }
 
@@ -139,24 +157,6 @@ class Writer {
              dtypeBits(loop_.operands[k].dtype) / 8);
       }
     }
-  }
-
-  void writeFlat() {
-    text_ += R"(
-template <typename T, int N> struct alignas(sizeof(T) * N) Pack {
-  T at[N];
-  __device__ void load(const char* from, bool whole, int count) {
-    if (whole) *this = *(const Pack*)from;
-    else for (int v = 0; v < N; ++v) if (v < count) at[v] = ((const T*)from)[v]; else at[v] = T(0);
-  }
-  __device__ void store(char* to, bool whole, int count) const {
-    if (whole) *(Pack*)to = *this;
-    else for (int v = 0; v < N; ++v) if (v < count) ((T*)to)[v] = at[v];
-  }
-};
-)";
-    writeFlat(kLoopFunction, variant_.vector);
-    if (variant_.vector > 1) writeFlat(kLoopOfOnes, 1);
   }
 
   void writeFlat(const char* name, int vector) {
@@ -262,6 +262,83 @@ template <typename T, int N> struct alignas(sizeof(T) * N) Pack {
     }
   }
 
+  // ---- Elements kept in registers: packs of `vector_` neighbours, one group a thread after
+  // another.
+
+  int groups() const { return variant_.perThread / vector_; }
+
+  // Whether an operand's elements move as packs: densely, at the same place as the loop's.
+  bool inPacks(int operand) const { return vector_ > 1 && !variant_.fixed[operand]; }
+
+  // Whether an input is read by several passes: it is loaded once, before the first.
+  bool isPreloaded(int operand) const {
+    if (!inRegisters() || variant_.fixed[operand]) return false;
+    if (loop_.operands[operand].kind != Kind::Input) return false;
+    int passes = 0;
+    for (const Loop::Pass& pass : loop_.passes) {
+      bool reads = false;
+      for (const Place& place : pass.elements.inputs)
+        reads |= place.kind == Place::Kind::Operand && place.index == operand;
+      passes += reads;
+    }
+    return passes > 1;
+  }
+
+  void openPacks() {
+    line("#pragma unroll");
+    line("for (int g = 0; g < {}; ++g) {{", groups());
+    line("  const Index start = (g * {} + y) * {};", threadsAcross(), vector_);
+    line("  if (start < elements && active) {{");
+    indent_ += 2;
+  }
+
+  void writePreloads() {
+    for (size_t k = 0; k < loop_.operands.size(); ++k)
+      if (isPreloaded(static_cast<int>(k)))
+        line("Pack<{}, {}> kept{}[{}];", memoryType(loop_.operands[k].dtype), vector_, k, groups());
+    openPacks();
+    if (variant_.nested) {
+      line("const Index r = start / (Index)a.length;");
+      line("const Index i = start - r * (Index)a.length;");
+    } else {
+      line("const Index i = start;");
+    }
+    for (size_t k = 0; k < loop_.operands.size(); ++k)
+      if (isPreloaded(static_cast<int>(k)))
+        line("kept{0}[g].load(p{0}{1}, true, {2});", k,
+             fmt::format(fmt::runtime(elementOffset()), k), vector_);
+    close(2);
+  }
+
+  // What only this pass reads, a pack at a time.
+  void writePackLoads(const Loop::Code& code) {
+    std::vector<bool> done(loop_.operands.size());
+    for (const Place& place : code.inputs) {
+      if (place.kind != Place::Kind::Operand || !inPacks(place.index)) continue;
+      const int k = place.index;
+      if (done[k] || isPreloaded(k) || loop_.operands[k].kind == Kind::Count) continue;
+      done[k] = true;
+      line("Pack<{}, {}> in{};", memoryType(loop_.operands[k].dtype), vector_, k);
+      line("in{0}.load(p{0} + (long long)start * {1}, true, {2});", k,
+           dtypeBits(loop_.operands[k].dtype) / 8, vector_);
+    }
+    for (const Place& place : code.outputs)
+      if (place.kind == Place::Kind::Operand && inPacks(place.index))
+        line("Pack<{}, {}> out{};", memoryType(loop_.operands[place.index].dtype), vector_,
+             place.index);
+  }
+
+  std::string elementInput(const Loop::Code& code, const ScalarNode& node) const {
+    const Place& place = code.inputs[node.index];
+    if (place.kind == Place::Kind::Operand && loop_.operands[place.index].kind != Kind::Count) {
+      const DType type = loop_.operands[place.index].dtype;
+      if (isPreloaded(place.index))
+        return loaded(type, fmt::format("kept{}[g].at[v]", place.index));
+      if (inPacks(place.index)) return loaded(type, fmt::format("in{}.at[v]", place.index));
+    }
+    return input(code, node, elementOffset(), true);
+  }
+
   void writeElements(const Loop::Pass& pass, size_t index) {
     const Loop::Code& code = pass.elements;
     if (code.empty()) return;
@@ -271,15 +348,18 @@ template <typename T, int N> struct alignas(sizeof(T) * N) Pack {
       line("{} f{}_{} = {};", valueType(type), index, f, identityOf(pass.folds[f].fold, type));
     }
     if (inRegisters()) {
+      openPacks();
+      writePackLoads(code);
       line("#pragma unroll");
-      line("for (int j = 0; j < {}; ++j) {{", variant_.perThread);
-      line("  const Index e = y + j * {};", threadsAcross());
-      line("  if (e < elements && active) {{");
+      line("for (int v = 0; v < {}; ++v) {{", vector_);
+      ++indent_;
+      line("const int j = g * {} + v;", vector_);
+      line("const Index e = start + v;");
     } else {
       line("if (active) {{");
       line("  for (Index e = y; e < elements; e += {}) {{", threadsAcross());
+      indent_ += 2;
     }
-    indent_ += 2;
     if (variant_.nested) {
       line("const Index r = e / (Index)a.length;");
       line("const Index i = e - r * (Index)a.length;");
@@ -287,19 +367,19 @@ template <typename T, int N> struct alignas(sizeof(T) * N) Pack {
       line("const Index i = e;");
     }
     text_ += scalarStatements(
-        code.program, "e",
-        [&](const ScalarNode& node) { return input(code, node, elementOffset(), true); },
+        code.program, "e", [&](const ScalarNode& node) { return elementInput(code, node); },
         indentation());
     for (size_t i = 0; i < stores; ++i) {
       const std::string value = fmt::format("e{}", code.program.outputs[i]);
       const Place& place = code.outputs[i];
-      if (place.kind == Place::Kind::Temporary) {
+      const DType type = code.program.nodes[code.program.outputs[i]].dtype;
+      if (place.kind == Place::Kind::Temporary)
         line("{} = {};", temporary(place.index), value);
-      } else {
-        const DType type = loop_.operands[place.index].dtype;
+      else if (inPacks(place.index))
+        line("out{}.at[v] = {};", place.index, stored(type, value));
+      else
         line("*({}*)(p{}{}) = {};", memoryType(type), place.index,
              fmt::format(fmt::runtime(elementOffset()), place.index), stored(type, value));
-      }
     }
     for (size_t f = 0; f < pass.folds.size(); ++f) {
       const uint16_t node = code.program.outputs[stores + f];
@@ -307,6 +387,13 @@ template <typename T, int N> struct alignas(sizeof(T) * N) Pack {
       line("{} = {};", into,
            folded(pass.folds[f].fold, code.program.nodes[node].dtype, into,
                   fmt::format("e{}", node)));
+    }
+    if (inRegisters()) {
+      close(1);
+      for (const Place& place : code.outputs)
+        if (place.kind == Place::Kind::Operand && inPacks(place.index))
+          line("out{0}.store(p{0} + (long long)start * {1}, true, {2});", place.index,
+               dtypeBits(loop_.operands[place.index].dtype) / 8, vector_);
     }
     close(2);
     for (size_t f = 0; f < pass.folds.size(); ++f) {
@@ -354,12 +441,13 @@ template <typename T, int N> struct alignas(sizeof(T) * N) Pack {
     line("}}");
   }
 
-  void writeRows() {
+  void writeRows(const char* name, int vector) {
+    vector_ = vector;
     const int threads = variant_.alongLanes || warp() ? kLoopBlock : variant_.threads;
     line(
         "extern \"C\" __global__ void __launch_bounds__({}) {}(const __grid_constant__ Arguments "
         "a) {{",
-        threads, kLoopFunction);
+        threads, name);
     ++indent_;
     line("const Index elements = (Index)(a.length * a.repeats);");
     if (variant_.alongLanes) {
@@ -398,6 +486,7 @@ template <typename T, int N> struct alignas(sizeof(T) * N) Pack {
     }
     for (size_t s = 0; s < loop_.scalars.size(); ++s)
       line("{} s{} = 0;", valueType(loop_.scalars[s]), s);
+    if (inRegisters()) writePreloads();
     for (size_t p = 0; p < loop_.passes.size(); ++p) {
       line("{{");
       ++indent_;
@@ -411,6 +500,7 @@ template <typename T, int N> struct alignas(sizeof(T) * N) Pack {
 
   const Loop& loop_;
   const LoopVariant& variant_;
+  int vector_ = 1;  // of the function being written
   std::string text_;
   int indent_ = 0;
 };

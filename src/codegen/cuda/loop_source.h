@@ -15,8 +15,9 @@ struct LoopVariant {
   bool alongLanes = false;   // as LoopShape
   bool nested = false;       // likewise
   bool wideIndices = false;  // counts may exceed 32 bits
-  // Loops without rows: elements that a thread takes at a time, densely, or one for all where
-  // `fixed` says so of an operand.
+  // Neighbours that a thread takes at a time, densely; where `fixed` says so of an operand, all
+  // elements of a row are one. Loops over rows: only of elements kept in registers, in rows whose
+  // length is a multiple.
   int vector = 1;
   std::vector<bool> fixed;
   // Loops over rows: threads that share a row (32, one warp, or a whole block), and the elements

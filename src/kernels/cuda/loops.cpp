@@ -77,9 +77,10 @@ int vectorOf(const Loop& loop) {
   return std::clamp(16 / bytes, 1, 8);
 }
 
-bool evenlyVectored(const Loop& loop, const LoopShape& shape, int vector) {
+bool evenlyVectored(const Loop& loop, const LoopShape& shape, const std::vector<bool>& fixed,
+                    int vector) {
   for (size_t k = 0; k < loop.operands.size(); ++k) {
-    if (loop.operands[k].kind == Kind::Count || shape.variant.period[k] == 1) continue;
+    if (loop.operands[k].kind == Kind::Count || fixed[k]) continue;
     const int64_t bytes = int64_t{vector} * dtypeBits(loop.operands[k].dtype) / 8;
     if (shape.strides[k].row % bytes != 0) return false;
     for (int64_t stride : shape.strides[k].outer)
@@ -98,12 +99,14 @@ LoopVariant variantOf(const Loop& loop, const LoopShape& shape) {
   const int64_t row = shape.length * shape.repeats;
   variant.wideIndices = shape.rowCount() * shape.lanes * std::max<int64_t>(row, 1) > kMost32;
   if (!loop.hasRows()) {
-    const int vector = vectorOf(loop);
-    variant.vector = evenlyVectored(loop, shape, vector) ? vector : 1;
     for (size_t k = 0; k < loop.operands.size(); ++k)
       variant.fixed.push_back(shape.variant.period[k] == 1);
+    const int vector = vectorOf(loop);
+    variant.vector = evenlyVectored(loop, shape, variant.fixed, vector) ? vector : 1;
     return variant;
   }
+  for (size_t k = 0; k < loop.operands.size(); ++k)
+    variant.fixed.push_back(shape.strides[k].element == 0);
   variant.threads = variant.alongLanes ? cuda::kLanesThreads
                     : row <= 1024      ? 32
                     : row <= 4096      ? 256
@@ -114,6 +117,12 @@ LoopVariant variantOf(const Loop& loop, const LoopShape& shape) {
   // A warp's rows of up to 32 elements a thread stay in registers.
   if (!variant.alongLanes && variant.threads == 32 && variant.perThread == 0)
     variant.perThread = 32;
+  if (variant.alongLanes || variant.nested || variant.perThread == 0) return variant;
+  for (int vector = std::min(vectorOf(loop), variant.perThread); vector > 1; vector /= 2)
+    if (row % vector == 0 && evenlyVectored(loop, shape, variant.fixed, vector)) {
+      variant.vector = vector;
+      break;
+    }
   return variant;
 }
 
@@ -132,8 +141,8 @@ class LoopExecutable final : public Executable {
       threads_ = cuda::kLoopBlock;
       units_ = shape.rowCount() * ceilDivide(shape.length, variant.vector);
       unitsOfOnes_ = shape.rowCount() * shape.length;
-      mostBlocks_ = 2 * blocksOf(device, threads_);
-      blocks_ = std::min(ceilDivide(units_, threads_), mostBlocks_);
+      blocks_ = std::min(ceilDivide(units_, threads_), 2 * blocksOf(device, threads_));
+      blocksOfOnes_ = std::min(ceilDivide(unitsOfOnes_, threads_), 2 * blocksOf(device, threads_));
       return;
     }
     const bool warps = !variant.alongLanes && variant.threads == 32;
@@ -142,6 +151,8 @@ class LoopExecutable final : public Executable {
         shape.rowCount() * (variant.alongLanes ? ceilDivide(shape.lanes, cuda::kLanesBlock) : 1);
     const int64_t perBlock = warps ? cuda::kLoopBlock / 32 : 1;
     blocks_ = std::min(ceilDivide(units_, perBlock), blocksOf(device, threads_));
+    unitsOfOnes_ = units_;
+    blocksOfOnes_ = blocks_;
     if (variant.perThread > 0) return;
     // Each slot's temporaries, one kind after another.
     const int64_t slots = blocks_ * perBlock * (variant.alongLanes ? cuda::kLanesBlock : 1);
@@ -177,8 +188,7 @@ class LoopExecutable final : public Executable {
           reinterpret_cast<int64_t>(arguments.workspace) + temporaryOffsets_[t];
     const bool aligned = addresses == 0;
     words[LoopLayout::Units] = aligned ? units_ : unitsOfOnes_;
-    const int64_t blocks =
-        aligned ? blocks_ : std::min(ceilDivide(unitsOfOnes_, threads_), mostBlocks_);
+    const int64_t blocks = aligned ? blocks_ : blocksOfOnes_;
     cuda::launch(aligned ? function_ : ones_, static_cast<uint32_t>(blocks),
                  static_cast<uint32_t>(threads_), words.data(), *arguments.stream);
   }
@@ -216,7 +226,7 @@ class LoopExecutable final : public Executable {
   CUfunction function_ = nullptr, ones_ = nullptr;
   std::array<int64_t, kWords> words_{};
   int threads_ = 1;
-  int64_t units_ = 0, unitsOfOnes_ = 0, blocks_ = 0, mostBlocks_ = 0;
+  int64_t units_ = 0, unitsOfOnes_ = 0, blocks_ = 0, blocksOfOnes_ = 0;
   size_t workspaceBytes_ = 0;
   std::vector<int64_t> temporaryOffsets_;
 };
