@@ -81,6 +81,7 @@ void addBuildFlags(CLI::App& app, SourceFlags& flags, const std::string& shapesM
   add("--minShapes", flags.minShapes, "SPEC", "least dims of the profile: name:1x3x224x224,…");
   add("--optShapes", flags.optShapes, "SPEC", "dims to tune at; default: those of --maxShapes");
   add("--maxShapes", flags.maxShapes, "SPEC", "greatest dims; what is not given is as --optShapes");
+  add("--device", build.device, "KIND", "cpu or cuda; default: $CARNOT_DEVICE, else cpu");
   add("--isa", build.isa, "NAME", "native, portable, avx2, avx512, or names joined by +");
   add("--timingCache", build.timingCache, "FILE",
       "where timings are kept between builds, or none; default: in the user's cache folder");

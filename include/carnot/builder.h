@@ -31,8 +31,11 @@ struct AppliedPatch {
 struct BuildOptions {
   // None: dimension 0 is tuned at 1, other dynamic ones at 128, and every shape runs.
   std::vector<Profile> profiles;
-  int threads = 0;             // 0: CARNOT_THREADS if set, else the cores allowed
-  std::string isa = "native";  // "portable", "avx2", "avx512", or names joined by '+'
+  int threads = 0;  // 0: CARNOT_THREADS if set, else the cores allowed
+  // The kind that the engine is for: "cpu", "cuda"; empty: CARNOT_DEVICE if set, else "cpu". Throws
+  // Error (Unsupported), with the reason, when there is none such here.
+  std::string device;
+  std::string isa = "native";  // of a CPU: "portable", "avx2", "avx512", or names joined by '+'
   int optimizationLevel = 3;   // 0: no timing, estimates decide … 5: every candidate is timed
   double budgetSeconds = -1;   // for timing kernels; negative: no limit
   // JSON file that keeps measurements between builds; empty: the user's cache folder; "none":

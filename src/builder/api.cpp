@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 
 #include "base/error.h"
@@ -49,10 +50,17 @@ std::string timingCachePath(const std::string& wanted) {
   return folder.empty() ? folder : folder + "/timing.json";
 }
 
+std::string deviceKind(const BuildOptions& options) {
+  if (!options.device.empty()) return options.device;
+  const char* chosen = std::getenv("CARNOT_DEVICE");
+  return chosen && *chosen ? chosen : "cpu";
+}
+
 CompileOptions compileOptions(const BuildOptions& options) {
   CompileOptions out;
-  out.device = hostTraits(options.threads > 0 ? options.threads : defaultThreads());
-  out.device.isa = parseIsa(options.isa);
+  out.device =
+      deviceTraits(deviceKind(options), options.threads > 0 ? options.threads : defaultThreads());
+  if (out.device.kind == "cpu") out.device.isa = parseIsa(options.isa);
   for (const Profile& profile : options.profiles) {
     ProfileShapes shapes;
     for (const auto& [name, range] : profile.inputs)

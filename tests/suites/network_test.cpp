@@ -262,5 +262,21 @@ TEST(NetworkTest, WorkspaceLimitsAreReasonsForRefusal) {
   EXPECT_CONTAINS(engine.explain(), "bytes of workspace, 1 are allowed");
 }
 
+TEST(NetworkTest, ADeviceThatIsNotThereIsRefused) {
+  EncodedModel model;
+  model.graph.inputs = {{"x", 1, {4}}};
+  model.graph.nodes = {{"Relu", {"x"}, {"y"}, {}}};
+  model.graph.outputs = {{"y", 1, {}, true}};
+  BuildOptions options = quick();
+  options.device = "abacus";
+  try {
+    build(parsed(model.encode()), options);
+    ADD_FAILURE() << "built for an abacus";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::Unsupported) << error.what();
+    EXPECT_NE(error.needs().find("cuda"), std::string::npos) << error.what();
+  }
+}
+
 }  // namespace
 }  // namespace carnot::test
