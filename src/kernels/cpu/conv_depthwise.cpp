@@ -4,7 +4,7 @@
 
 #include "base/threads.h"
 #include "codegen/cpu/depthwise.h"
-#include "kernels/cpu/conv_problem.h"
+#include "kernels/cpu/blocked_conv.h"
 #include "kernels/cpu/tile_kernels.h"
 
 namespace carnot {
@@ -63,43 +63,22 @@ class DepthwiseExecutable : public Executable {
   std::vector<Run> runs_;
 };
 
-class BoundDepthwise : public BoundKernel {
+class BoundDepthwise : public BoundBlockedConv {
  public:
-  explicit BoundDepthwise(const BindArguments& arguments)
-      : stored_(decodeProblem(arguments.parameters, arguments.device)) {
-    auto analysis = analyze(stored_.problem);
-    if (auto* refusal = std::get_if<Refusal>(&analysis)) throwBadParameters(refusal->reason);
-    conv_ = std::get<ConvProblem>(std::move(analysis));
-    if (!conv_.layoutsHold(stored_.problem, stored_.configuration) ||
-        stored_.configuration.inputs[static_cast<size_t>(conv_.x)].isPlain())
-      throwBadParameters("the layouts are not the kernel's");
-    pixels_ = static_cast<int>(
-        parameter(stored_.configuration, "pixels", 1,
-                  DepthwiseSpec::maxPixels(conv_.block, static_cast<int>(conv_.width.kernel))));
-    const auto& weights = arguments.weights;
-    const int64_t channels = conv_.outputBlocks() * conv_.block;
-    if (weights.size() != 2 || weights[0].dtype != DType::F32 || weights[1].dtype != DType::F32 ||
-        weights[0].count() != channels * conv_.taps() ||
-        weights[1].count() != channels * conv_.packedColumns())
-      throwBadParameters("the packed weights have the wrong size");
-    weights_ = weights[0].as<const float>();
-    columns_ = weights[1].as<const float>();
-    inputs_ = conv_.runtimeInputs();
+  explicit BoundDepthwise(const BindArguments& arguments) : BoundBlockedConv(arguments, analyze) {
+    pixels_ = setting("pixels", 1,
+                      DepthwiseSpec::maxPixels(conv_.block, static_cast<int>(conv_.width.kernel)));
+    takeWeights(arguments, conv_.outputBlocks() * conv_.block * conv_.taps());
   }
 
   std::unique_ptr<Executable> specialize(const ConcreteShapes& shapes) const override {
-    return std::make_unique<DepthwiseExecutable>(
-        *this, conv_.shapesOf(concreteTypes(stored_, inputs_, shapes)));
+    return std::make_unique<DepthwiseExecutable>(*this, shapesOf(shapes));
   }
 
  private:
   friend class DepthwiseExecutable;
 
-  StoredProblem stored_;
-  ConvProblem conv_;
   int pixels_ = 1;
-  const float *weights_ = nullptr, *columns_ = nullptr;
-  std::vector<int> inputs_;
   TileKernels<DepthwiseSpec, Depthwise> kernels_;
 };
 
@@ -147,12 +126,8 @@ Range DepthwiseExecutable::kernelRows(int64_t line) const {
 }
 
 void DepthwiseExecutable::run(const RunArguments& arguments) const {
-  const ConvProblem& conv = owner_.conv_;
-  const int64_t channels = conv.outputBlocks() * conv.block;
-  const TilePointers pointers = blockedPointers(
-      arguments, owner_.stored_.problem.outputs.size(), conv.region, conv.operands, owner_.inputs_,
-      owner_.columns_, channels, channels * shapes_.outHeight * shapes_.outWidth);
-  auto* x = static_cast<const float*>(arguments.inputs[positionOf(owner_.inputs_, conv.x)]);
+  const TilePointers pointers = owner_.pointersOf(arguments, shapes_);
+  const float* x = owner_.inputOf(arguments);
   arguments.pool->run(parts_, [&](int part) { runPart(x, pointers, part); });
 }
 
@@ -214,9 +189,8 @@ class ConvDepthwise : public Kernel {
   Prepared prepare(const Problem& problem, const Configuration& configuration) const override {
     const ConvProblem conv = std::get<ConvProblem>(analyze(problem));
     const Tensor& w = *problem.inputs[static_cast<size_t>(conv.w)].constant;
-    return {encodeProblem(problem, configuration),
-            {packWeights(conv, static_cast<const float*>(w.data())), conv.packColumns(problem)},
-            conv.runtimeInputs()};
+    return preparedConv(problem, configuration, conv,
+                        packWeights(conv, static_cast<const float*>(w.data())));
   }
 
   std::unique_ptr<BoundKernel> bind(const BindArguments& arguments) const override {

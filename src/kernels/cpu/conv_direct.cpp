@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "base/threads.h"
-#include "kernels/cpu/conv_problem.h"
+#include "kernels/cpu/blocked_conv.h"
 #include "kernels/cpu/tile_kernels.h"
 
 namespace carnot {
@@ -134,45 +134,26 @@ class ConvExecutable : public Executable {
   const Brgemm* kernels_[kStages][2][2] = {};  // by stage, narrow last panel, small tile
 };
 
-class BoundConv : public BoundKernel {
+class BoundConv : public BoundBlockedConv {
  public:
   explicit BoundConv(const BindArguments& arguments)
-      : stored_(decodeProblem(arguments.parameters, arguments.device)) {
-    auto analysis = analyze(stored_.problem);
-    if (auto* refusal = std::get_if<Refusal>(&analysis)) throwBadParameters(refusal->reason);
-    conv_ = std::get<ConvProblem>(std::move(analysis));
-    if (!conv_.layoutsHold(stored_.problem, stored_.configuration))
-      throwBadParameters("the layouts are not the kernel's");
-    const int vectors = static_cast<int>(parameter(stored_.configuration, "vectors", 1, 8));
-    rows_ = static_cast<int>(
-        parameter(stored_.configuration, "rows", 1, BrgemmSpec::maxRows(conv_.block, vectors)));
-    const Layout layout = stored_.configuration.inputs[static_cast<size_t>(conv_.x)];
-    if (layout.isPlain() && conv_.group > 1) throwBadParameters("groups need a blocked input");
-    panels_ = std::make_unique<ConvPanels>(conv_, vectors, layout.isPlain());
-    const auto& weights = arguments.weights;
-    const int64_t columns = conv_.packedColumns() * conv_.outputBlocks() * conv_.block;
-    if (weights.size() != 2 || weights[0].dtype != DType::F32 || weights[1].dtype != DType::F32 ||
-        weights[0].count() != conv_.group * panels_->groupFloats() || weights[1].count() != columns)
-      throwBadParameters("the packed weights have the wrong size");
-    weights_ = weights[0].as<const float>();
-    columns_ = weights[1].as<const float>();
-    inputs_ = conv_.runtimeInputs();
+      : BoundBlockedConv(arguments, analyze, /*mayReadPlain=*/true) {
+    const int vectors = setting("vectors", 1, 8);
+    rows_ = setting("rows", 1, BrgemmSpec::maxRows(conv_.block, vectors));
+    if (readsPlain() && conv_.group > 1) throwBadParameters("groups need a blocked input");
+    panels_ = std::make_unique<ConvPanels>(conv_, vectors, readsPlain());
+    takeWeights(arguments, conv_.group * panels_->groupFloats());
   }
 
   std::unique_ptr<Executable> specialize(const ConcreteShapes& shapes) const override {
-    return std::make_unique<ConvExecutable>(
-        *this, conv_.shapesOf(concreteTypes(stored_, inputs_, shapes)));
+    return std::make_unique<ConvExecutable>(*this, shapesOf(shapes));
   }
 
  private:
   friend class ConvExecutable;
 
-  StoredProblem stored_;
-  ConvProblem conv_;
   std::unique_ptr<const ConvPanels> panels_;
   int rows_ = 1;
-  const float *weights_ = nullptr, *columns_ = nullptr;
-  std::vector<int> inputs_;
   BrgemmKernels kernels_;
 };
 
@@ -318,11 +299,7 @@ size_t ConvExecutable::workspaceBytes() const {
 
 void ConvExecutable::run(const RunArguments& arguments) const {
   if (units_ == 0) return;
-  const ConvProblem& conv = this->conv();
-  const int64_t channels = conv.outputBlocks() * conv.block;
-  const TilePointers pointers = blockedPointers(
-      arguments, owner_.stored_.problem.outputs.size(), conv.region, conv.operands, owner_.inputs_,
-      owner_.columns_, channels, channels * shapes_.outHeight * shapes_.outWidth);
+  const TilePointers pointers = owner_.pointersOf(arguments, shapes_);
   arguments.pool->run(spatialParts_ * channelParts_,
                       [&](int part) { runPart(arguments, pointers, part); });
 }
@@ -332,7 +309,7 @@ void ConvExecutable::runPart(const RunArguments& arguments, TilePointers pointer
   const ConvPanels& panels = this->panels();
   const Range units = partOf(shapes_.images * units_, part / channelParts_, spatialParts_);
   const Range channels = partOf(conv.group * panels.count, part % channelParts_, channelParts_);
-  auto* x = static_cast<const float*>(arguments.inputs[positionOf(owner_.inputs_, conv.x)]);
+  const float* x = owner_.inputOf(arguments);
   const int64_t pieceFloats = copies_ ? channelSteps_ * channelFloats_ : 0;
   float* copy = static_cast<float*>(arguments.workspace) + part * imagesOfBand_ * pieceFloats;
   const int64_t pixels = shapes_.outHeight * shapes_.outWidth;
@@ -511,10 +488,8 @@ class ConvDirect : public Kernel {
     const ConvPanels panels(conv, static_cast<int>(parameter(configuration, "vectors", 1, 8)),
                             configuration.inputs[static_cast<size_t>(conv.x)].isPlain());
     const Tensor& w = *problem.inputs[static_cast<size_t>(conv.w)].constant;
-    return {
-        encodeProblem(problem, configuration),
-        {packWeights(conv, panels, static_cast<const float*>(w.data())), conv.packColumns(problem)},
-        conv.runtimeInputs()};
+    return preparedConv(problem, configuration, conv,
+                        packWeights(conv, panels, static_cast<const float*>(w.data())));
   }
 
   std::unique_ptr<BoundKernel> bind(const BindArguments& arguments) const override {

@@ -4,6 +4,7 @@
 
 #include "base/threads.h"
 #include "kernels/cpu/conv_problem.h"
+#include "kernels/cpu/portable_kernel.h"
 #include "kernels/cpu/portable_product.h"
 #include "kernels/cpu/tile_kernels.h"
 #include "ops/conv.h"
@@ -194,58 +195,11 @@ class PortableConv : public Executable {
   int parts_ = 1;
 };
 
-class BoundPortable : public BoundKernel {
- public:
-  explicit BoundPortable(const BindArguments& arguments)
-      : stored_(decodeProblem(arguments.parameters, arguments.device)),
-        inputs_(presentInputs(stored_.problem)) {
-    auto analysis = analyze(stored_.problem);
-    if (auto* refusal = std::get_if<Refusal>(&analysis)) throwBadParameters(refusal->reason);
-    conv_ = std::get<PlainConv>(std::move(analysis));
-  }
-
-  std::unique_ptr<Executable> specialize(const ConcreteShapes& shapes) const override {
-    return std::make_unique<PortableConv>(conv_, inputs_, concreteTypes(stored_, inputs_, shapes),
-                                          stored_.problem.outputs.size(),
-                                          std::max(1, stored_.problem.device.threads));
-  }
-
- private:
-  StoredProblem stored_;
-  std::vector<int> inputs_;
-  PlainConv conv_;
-};
-
-// Convolutions on any processor, of weights constant or not, as products with windows laid out.
-class ConvPortable : public Kernel {
- public:
-  std::string_view name() const override { return "cpu/conv/portable"; }
-
-  Support supports(const Problem& problem) const override {
-    auto analysis = analyze(problem);
-    if (auto* refusal = std::get_if<Refusal>(&analysis)) return *refusal;
-    return std::vector<Configuration>{
-        {{}, plainLayouts(problem.inputs.size()), plainLayouts(problem.outputs.size())}};
-  }
-
-  double estimate(const Problem& problem, const Configuration& configuration,
-                  const ConcreteShapes& shapes) const override {
-    return 8 * Kernel::estimate(problem, configuration, shapes);
-  }
-
-  Prepared prepare(const Problem& problem, const Configuration& configuration) const override {
-    return {encodeProblem(problem, configuration), {}, presentInputs(problem)};
-  }
-
-  std::unique_ptr<BoundKernel> bind(const BindArguments& arguments) const override {
-    return std::make_unique<BoundPortable>(arguments);
-  }
-};
-
 }  // namespace
 
+// Convolutions on any processor, of weights constant or not, as products with windows laid out.
 const Kernel& convPortable() {
-  static const ConvPortable kernel;
+  static const PortableKernel<PlainConv, PortableConv> kernel("cpu/conv/portable", analyze);
   return kernel;
 }
 

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "base/threads.h"
-#include "kernels/cpu/conv_problem.h"
+#include "kernels/cpu/blocked_conv.h"
 #include "kernels/cpu/tile_kernels.h"
 
 namespace carnot {
@@ -155,44 +155,24 @@ class TransposedExecutable : public Executable {
   std::vector<Phase> phases_;
 };
 
-class BoundTransposed : public BoundKernel {
+class BoundTransposed : public BoundBlockedConv {
  public:
-  explicit BoundTransposed(const BindArguments& arguments)
-      : stored_(decodeProblem(arguments.parameters, arguments.device)) {
-    auto analysis = analyze(stored_.problem);
-    if (auto* refusal = std::get_if<Refusal>(&analysis)) throwBadParameters(refusal->reason);
-    conv_ = std::get<ConvProblem>(std::move(analysis));
-    if (!conv_.layoutsHold(stored_.problem, stored_.configuration) ||
-        stored_.configuration.inputs[static_cast<size_t>(conv_.x)].isPlain())
-      throwBadParameters("the layouts are not the kernel's");
-    const int vectors = static_cast<int>(parameter(stored_.configuration, "vectors", 1, 8));
-    rows_ = static_cast<int>(
-        parameter(stored_.configuration, "rows", 1, BrgemmSpec::maxRows(conv_.block, vectors)));
+  explicit BoundTransposed(const BindArguments& arguments) : BoundBlockedConv(arguments, analyze) {
+    const int vectors = setting("vectors", 1, 8);
+    rows_ = setting("rows", 1, BrgemmSpec::maxRows(conv_.block, vectors));
     panels_ = std::make_unique<PhasePanels>(conv_, vectors);
-    const auto& weights = arguments.weights;
-    if (weights.size() != 2 || weights[0].dtype != DType::F32 || weights[1].dtype != DType::F32 ||
-        weights[0].count() != conv_.group * panels_->groupFloats() ||
-        weights[1].count() != conv_.packedColumns() * conv_.outputBlocks() * conv_.block)
-      throwBadParameters("the packed weights have the wrong size");
-    weights_ = weights[0].as<const float>();
-    columns_ = weights[1].as<const float>();
-    inputs_ = conv_.runtimeInputs();
+    takeWeights(arguments, conv_.group * panels_->groupFloats());
   }
 
   std::unique_ptr<Executable> specialize(const ConcreteShapes& shapes) const override {
-    return std::make_unique<TransposedExecutable>(
-        *this, conv_.shapesOf(concreteTypes(stored_, inputs_, shapes)));
+    return std::make_unique<TransposedExecutable>(*this, shapesOf(shapes));
   }
 
  private:
   friend class TransposedExecutable;
 
-  StoredProblem stored_;
-  ConvProblem conv_;
   std::unique_ptr<const PhasePanels> panels_;
   int rows_ = 1;
-  const float *weights_ = nullptr, *columns_ = nullptr;
-  std::vector<int> inputs_;
   BrgemmKernels kernels_;
 };
 
@@ -276,10 +256,7 @@ size_t TransposedExecutable::workspaceBytes() const {
 
 void TransposedExecutable::run(const RunArguments& arguments) const {
   if (phases_.empty()) return;
-  const int64_t channels = conv().outputBlocks() * conv().block;
-  const TilePointers pointers = blockedPointers(
-      arguments, owner_.stored_.problem.outputs.size(), conv().region, conv().operands,
-      owner_.inputs_, owner_.columns_, channels, channels * shapes_.outHeight * shapes_.outWidth);
+  const TilePointers pointers = owner_.pointersOf(arguments, shapes_);
   arguments.pool->run(spatialParts_ * channelParts_,
                       [&](int part) { runPart(arguments, pointers, part); });
 }
@@ -290,7 +267,7 @@ void TransposedExecutable::runPart(const RunArguments& arguments, TilePointers p
   const PhasePanels& panels = this->panels();
   const Range units = partOf(shapes_.images * steps_, part / channelParts_, spatialParts_);
   const Range channels = partOf(conv.group * panels.count, part % channelParts_, channelParts_);
-  auto* x = static_cast<const float*>(arguments.inputs[positionOf(owner_.inputs_, conv.x)]);
+  const float* x = owner_.inputOf(arguments);
   float* copy = static_cast<float*>(arguments.workspace) + part * channelBlocks_ * channelFloats_;
   const int64_t groupFloats = channelBlocks_ * shapes_.inHeight * shapes_.inWidth * conv.block;
   for (int64_t unit = units.begin; unit < units.end;) {
@@ -396,10 +373,8 @@ class ConvTransposed : public Kernel {
     const ConvProblem conv = std::get<ConvProblem>(analyze(problem));
     const PhasePanels panels(conv, static_cast<int>(parameter(configuration, "vectors", 1, 8)));
     const Tensor& w = *problem.inputs[static_cast<size_t>(conv.w)].constant;
-    return {
-        encodeProblem(problem, configuration),
-        {packWeights(conv, panels, static_cast<const float*>(w.data())), conv.packColumns(problem)},
-        conv.runtimeInputs()};
+    return preparedConv(problem, configuration, conv,
+                        packWeights(conv, panels, static_cast<const float*>(w.data())));
   }
 
   std::unique_ptr<BoundKernel> bind(const BindArguments& arguments) const override {

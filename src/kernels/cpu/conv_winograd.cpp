@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/threads.h"
-#include "kernels/cpu/conv_problem.h"
+#include "kernels/cpu/blocked_conv.h"
 #include "kernels/cpu/tile_kernels.h"
 #include "kernels/cpu/winograd_loops.h"
 
@@ -129,46 +129,25 @@ class WinogradExecutable : public Executable {
   const Brgemm* finish_[2] = {};           // one pixel, kFinishedPixels; none without a tail
 };
 
-class BoundWinograd : public BoundKernel {
+class BoundWinograd : public BoundBlockedConv {
  public:
-  explicit BoundWinograd(const BindArguments& arguments)
-      : stored_(decodeProblem(arguments.parameters, arguments.device)) {
-    auto analysis = analyze(stored_.problem);
-    if (auto* refusal = std::get_if<Refusal>(&analysis)) throwBadParameters(refusal->reason);
-    conv_ = std::get<ConvProblem>(std::move(analysis));
-    if (!conv_.layoutsHold(stored_.problem, stored_.configuration) ||
-        stored_.configuration.inputs[static_cast<size_t>(conv_.x)].isPlain())
-      throwBadParameters("the layouts are not the kernel's");
-    const int vectors = static_cast<int>(parameter(stored_.configuration, "vectors", 1, 8));
-    rows_ = static_cast<int>(
-        parameter(stored_.configuration, "rows", 1, BrgemmSpec::maxRows(conv_.block, vectors)));
+  explicit BoundWinograd(const BindArguments& arguments) : BoundBlockedConv(arguments, analyze) {
+    const int vectors = setting("vectors", 1, 8);
+    rows_ = setting("rows", 1, BrgemmSpec::maxRows(conv_.block, vectors));
     panels_ = std::make_unique<Panels>(conv_, vectors);
-    const auto& weights = arguments.weights;
-    const int64_t columns = conv_.packedColumns() * conv_.outputBlocks() * conv_.block;
-    if (weights.size() != 2 || weights[0].dtype != DType::F32 || weights[1].dtype != DType::F32 ||
-        weights[0].count() != kPositions * panels_->positionFloats() ||
-        weights[1].count() != columns)
-      throwBadParameters("the packed weights have the wrong size");
-    weights_ = weights[0].as<const float>();
-    columns_ = weights[1].as<const float>();
-    inputs_ = conv_.runtimeInputs();
+    takeWeights(arguments, kPositions * panels_->positionFloats());
     loops_ = conv_.block == 16 ? &winogradLoopsAvx512() : &winogradLoopsAvx2();
   }
 
   std::unique_ptr<Executable> specialize(const ConcreteShapes& shapes) const override {
-    return std::make_unique<WinogradExecutable>(
-        *this, conv_.shapesOf(concreteTypes(stored_, inputs_, shapes)));
+    return std::make_unique<WinogradExecutable>(*this, shapesOf(shapes));
   }
 
  private:
   friend class WinogradExecutable;
 
-  StoredProblem stored_;
-  ConvProblem conv_;
   std::unique_ptr<const Panels> panels_;
   int rows_ = 1;
-  const float *weights_ = nullptr, *columns_ = nullptr;
-  std::vector<int> inputs_;
   const WinogradLoops* loops_ = nullptr;
   BrgemmKernels kernels_;
 };
@@ -274,10 +253,7 @@ WinogradExecutable::Tile WinogradExecutable::tileAt(int64_t tile) const {
 
 void WinogradExecutable::run(const RunArguments& arguments) const {
   if (tiles_ == 0) return;
-  const int64_t channels = conv().outputBlocks() * conv().block;
-  const TilePointers pointers = blockedPointers(
-      arguments, owner_.stored_.problem.outputs.size(), conv().region, conv().operands,
-      owner_.inputs_, owner_.columns_, channels, channels * shapes_.outHeight * shapes_.outWidth);
+  const TilePointers pointers = owner_.pointersOf(arguments, shapes_);
   arguments.pool->run(spatialParts_ * channelParts_, [&](int part) {
     TilePointers own = pointers;
     runPart(arguments, own, part);
@@ -290,7 +266,7 @@ void WinogradExecutable::runPart(const RunArguments& arguments, TilePointers& po
   const Range panels = partOf(this->panels().count, part % channelParts_, channelParts_);
   const Range blocks{panels.begin * this->panels().vectors,
                      std::min(panels.end * this->panels().vectors, this->panels().blocks)};
-  auto* x = static_cast<const float*>(arguments.inputs[positionOf(owner_.inputs_, conv().x)]);
+  const float* x = owner_.inputOf(arguments);
   float* v = static_cast<float*>(arguments.workspace) + part * partFloats();
   float* m = v + kPositions * vStep_;
   const int64_t groups = groupsOf(tiles.size());
@@ -444,10 +420,8 @@ class ConvWinograd : public Kernel {
     const ConvProblem conv = std::get<ConvProblem>(analyze(problem));
     const Panels panels(conv, static_cast<int>(parameter(configuration, "vectors", 1, 8)));
     const Tensor& w = *problem.inputs[static_cast<size_t>(conv.w)].constant;
-    return {
-        encodeProblem(problem, configuration),
-        {packWeights(conv, panels, static_cast<const float*>(w.data())), conv.packColumns(problem)},
-        conv.runtimeInputs()};
+    return preparedConv(problem, configuration, conv,
+                        packWeights(conv, panels, static_cast<const float*>(w.data())));
   }
 
   std::unique_ptr<BoundKernel> bind(const BindArguments& arguments) const override {
