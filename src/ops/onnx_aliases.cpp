@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "ops/expand.h"
 #include "ops/onnx_broadcast.h"
+#include "ops/onnx_losses.h"
 #include "ops/onnx_mappings.h"
 #include "ops/onnx_node.h"
 #include "ops/onnx_swish.h"
@@ -177,6 +178,8 @@ std::span<const OnnxMapping> onnxAliases() {
       {"", "Clip", 11, 0, importClipByInputs},
       {"", "Shrink", 9, 0, importShrink},
       {"", "SwiGLU", 28, 0, importSwiGlu},
+      {"", "NegativeLogLikelihoodLoss", 12, 0, importNegativeLogLikelihoodLoss},
+      {"", "SoftmaxCrossEntropyLoss", 12, 0, importSoftmaxCrossEntropyLoss},
       {"com.microsoft", "Gelu", 1, 0, importBiasGelu<false>},
       {"com.microsoft", "BiasGelu", 1, 0, importBiasGelu<false>},
       {"com.microsoft", "FastGelu", 1, 0, importBiasGelu<true>},

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "ops/reshape.h"
+#include "ops/slice.h"
 #include "ops/transpose.h"
 
 namespace carnot {
@@ -61,6 +62,11 @@ OnnxNode::Ref emitTranspose(OnnxNode& node, OnnxNode::Ref x, std::vector<int64_t
   std::iota(identity.begin(), identity.end(), 0);
   if (perm == identity) return x;
   return node.emit(Operator::of(Transpose{std::move(perm)}), {x});
+}
+
+OnnxNode::Ref emitSlice(OnnxNode& node, OnnxNode::Ref x, int64_t axis, int64_t start, int64_t end) {
+  return node.emit(Operator::of(Slice{.axes = {axis}, .steps = {1}}),
+                   {x, emitInts(node, {start}), emitInts(node, {end})});
 }
 
 OnnxNode::Ref scalarLike(OnnxNode& node, OnnxNode::Ref x, double value) {

@@ -55,6 +55,23 @@ TEST_P(PointwiseValues, AreAsDefined) {
 
 using enum DType;
 
+INSTANTIATE_TEST_SUITE_P(Quantization, PointwiseValues,
+                         testing::Values(ValueCase{"QuantizeLinear{saturate=false}",
+                                                   {F32, F32, F8E5M2},
+                                                   {{1e6, -3, -0.0}, {2, 2, 2}, {0, 0, 0}},
+                                                   F8E5M2,
+                                                   {kInf, -1.5, -0.0}},
+                                         ValueCase{"QuantizeLinear",
+                                                   {F32, F32, F4E2M1},
+                                                   {{-9, 3}, {1, 2}, {0, 0}},
+                                                   F4E2M1,
+                                                   {-6, 1.5}},
+                                         ValueCase{"DequantizeLinear",
+                                                   {F8E4M3FN, F32, F8E4M3FN},
+                                                   {{448, -2}, {2, 2}, {0, 0}},
+                                                   F32,
+                                                   {896, -4}}));
+
 INSTANTIATE_TEST_SUITE_P(
     Arithmetic, PointwiseValues,
     testing::Values(
