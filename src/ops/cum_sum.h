@@ -20,4 +20,19 @@ struct CumSum {
 template <>
 const OpDef& definitionOf<CumSum>();
 
+// The same of products.
+struct CumProd {
+  int64_t axis = 0;  // non-negative
+  bool exclusive = false;
+  bool reverse = false;
+
+  void visit(auto& fields) {
+    fields("axis", axis);
+    fields("exclusive", exclusive);
+    fields("reverse", reverse);
+  }
+};
+template <>
+const OpDef& definitionOf<CumProd>();
+
 }  // namespace carnot

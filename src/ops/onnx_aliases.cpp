@@ -4,9 +4,11 @@
 #include "base/error.h"
 #include "ops/expand.h"
 #include "ops/onnx_broadcast.h"
+#include "ops/onnx_integer_products.h"
 #include "ops/onnx_losses.h"
 #include "ops/onnx_mappings.h"
 #include "ops/onnx_node.h"
+#include "ops/onnx_rotary_embedding.h"
 #include "ops/onnx_swish.h"
 #include "ops/pointwise_activation.h"
 #include "ops/pointwise_binary.h"
@@ -178,6 +180,11 @@ std::span<const OnnxMapping> onnxAliases() {
       {"", "Clip", 11, 0, importClipByInputs},
       {"", "Shrink", 9, 0, importShrink},
       {"", "SwiGLU", 28, 0, importSwiGlu},
+      {"", "RotaryEmbedding", 23, 0, importRotaryEmbedding},
+      {"", "MatMulInteger", 10, 0, importMatMulInteger},
+      {"", "ConvInteger", 10, 0, importConvInteger},
+      {"", "QLinearMatMul", 10, 0, importQLinearMatMul},
+      {"", "QLinearConv", 10, 0, importQLinearConv},
       {"", "NegativeLogLikelihoodLoss", 12, 0, importNegativeLogLikelihoodLoss},
       {"", "SoftmaxCrossEntropyLoss", 12, 0, importSoftmaxCrossEntropyLoss},
       {"com.microsoft", "Gelu", 1, 0, importBiasGelu<false>},

@@ -265,5 +265,27 @@ const ImportCase kResizes[] = {
 };
 INSTANTIATE_TEST_SUITE_P(Resizes, OnnxMovers, testing::ValuesIn(kResizes));
 
+// Angles of cosine 0 and sine 1: a quarter turn.
+const ImportCase kTurns[] = {
+    {"RotaryEmbedding, halves of whole heads",
+     {.type = "RotaryEmbedding",
+      .opset = 23,
+      .inputs = {iota({1, 1, 1, 4}), floats({1, 1, 2}, {0, 0}), floats({1, 1, 2}, {1, 1})},
+      .shapes = {{0, "[n, 1, s, 4]"}, {1, "[n, s, 2]"}, {2, "[n, s, 2]"}}},
+     {1, 1, 1, 4},
+     {-3, -4, 1, 2}},
+    {"RotaryEmbedding, neighbours in a part of the heads, by positions",
+     {.type = "RotaryEmbedding",
+      .opset = 23,
+      .attributes = {{"interleaved", int64_t{1}},
+                     {"num_heads", int64_t{2}},
+                     {"rotary_embedding_dim", int64_t{2}}},
+      .inputs = {iota({1, 1, 6}), floats({2, 1}, {9, 0}), floats({2, 1}, {9, 1}),
+                 ints({1, 1}, {1})}},
+     {1, 1, 6},
+     {-2, 1, 3, -5, 4, 6}},
+};
+INSTANTIATE_TEST_SUITE_P(Turns, OnnxMovers, testing::ValuesIn(kTurns));
+
 }  // namespace
 }  // namespace carnot::test

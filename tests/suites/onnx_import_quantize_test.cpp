@@ -92,6 +92,65 @@ const ImportCase kDequantize[] = {
 };
 INSTANTIATE_TEST_SUITE_P(Dequantize, OnnxQuantization, testing::ValuesIn(kDequantize));
 
+const ImportCase kProducts[] = {
+    {"MatMulInteger, a zero point a row and a column",
+     {.type = "MatMulInteger",
+      .opset = 10,
+      .inputs = {ints({2, 2}, {1, 2, 3, 4}, DType::U8), ints({2, 2}, {1, 0, 0, 1}, DType::I8),
+                 ints({2}, {1, 2}, DType::U8), ints({2}, {0, 1}, DType::I8)}},
+     {2, 2},
+     {0, 0, 1, -1}},
+    {"MatMulInteger, sums that no float32 holds",
+     {.type = "MatMulInteger",
+      .opset = 10,
+      .inputs = {ints({1, 300}, std::vector<int64_t>(300, 255), DType::U8),
+                 ints(
+                     {300, 1},
+                     [] {
+                       std::vector<int64_t> ones(300, 255);
+                       ones[0] = 254;
+                       return ones;
+                     }(),
+                     DType::U8)}},
+     {1, 1},
+     {300 * 255 * 255 - 255}},
+    {"ConvInteger pads with the zero point",
+     {.type = "ConvInteger",
+      .opset = 10,
+      .attributes = {{"pads", Ints{1, 1}}},
+      .inputs = {ints({1, 1, 2}, {12, 13}, DType::U8), ints({2, 1, 2}, {1, 2, 1, 2}, DType::I8),
+                 ints({}, {10}, DType::U8), ints({2}, {0, 1}, DType::I8)}},
+     {1, 2, 3},
+     {4, 8, 3, 2, 3, 0}},
+    {"QLinearMatMul",
+     {.type = "QLinearMatMul",
+      .opset = 21,
+      .inputs = {ints({1, 2}, {3, 5}, DType::U8), floats({}, {0.5}), ints({}, {1}, DType::U8),
+                 ints({2, 2}, {4, 40, 6, 60}, DType::U8), floats({2}, {0.5, 1}),
+                 ints({2}, {0, 0}, DType::U8), floats({}, {0.25}), ints({}, {7}, DType::U8)}},
+     {1, 2},
+     {39, 255}},
+    {"QLinearMatMul of float8",
+     {.type = "QLinearMatMul",
+      .opset = 21,
+      .inputs = {floats({1, 1}, {3}, DType::F8E4M3FN), floats({}, {0.5}),
+                 floats({}, {0}, DType::F8E4M3FN), floats({1, 1}, {4}, DType::F8E4M3FN),
+                 floats({}, {1}), floats({}, {0}, DType::F8E4M3FN), floats({}, {2}),
+                 floats({}, {0}, DType::F8E4M3FN)}},
+     {1, 1},
+     {3}},
+    {"QLinearConv, a scale and a bias a channel",
+     {.type = "QLinearConv",
+      .opset = 10,
+      .inputs = {ints({1, 1, 2}, {12, 8}, DType::U8), floats({}, {1}), ints({}, {10}, DType::U8),
+                 ints({2, 1, 1}, {3, 3}, DType::I8), floats({2}, {1, 2}),
+                 ints({2}, {0, 1}, DType::I8), floats({}, {1}), ints({}, {0}, DType::I8),
+                 ints({2}, {1, 5}, DType::I32)}},
+     {1, 2, 2},
+     {7, -5, 18, 2}},
+};
+INSTANTIATE_TEST_SUITE_P(Products, OnnxQuantization, testing::ValuesIn(kProducts));
+
 TEST(OnnxImports, DynamicQuantizeLinearSpansZero) {
   EagerNode node({.type = "DynamicQuantizeLinear",
                   .opset = 11,

@@ -27,6 +27,8 @@ _KINDS = {
     LayerType.GATHER: "Gather GatherElements GatherNd",
     LayerType.SCATTER: "ScatterElements ScatterNd",
     LayerType.CAST: "Cast",
+    LayerType.QUANTIZE: "QuantizeLinear",
+    LayerType.DEQUANTIZE: "DequantizeLinear",
     LayerType.SLICE: "Slice Expand",
     LayerType.SHAPE: "ShapeOf Symbolic",
     LayerType.RESIZE: "Resize",
@@ -35,7 +37,7 @@ _KINDS = {
     LayerType.ONE_HOT: "OneHot",
     LayerType.GRID_SAMPLE: "GridSample",
     LayerType.REVERSE_SEQUENCE: "ReverseSequence",
-    LayerType.CUMULATIVE: "CumSum",
+    LayerType.CUMULATIVE: "CumSum CumProd",
     LayerType.IDENTITY: "Reformat BitCast",
 }
 _TYPES = {name: kind for kind, names in _KINDS.items() for name in names.split()}
