@@ -294,8 +294,8 @@ TEST(Runtime, RefusesEnginesThatCannotRunHere) {
   revision.steps[2].variants[0].revision = 3;
   expectMentions(errorOf([&] { loaded(revision); }), {"revision 3", "revision 2", "build"});
   EngineData device = chain();
-  device.meta.deviceKind = "cuda";
-  expectMentions(errorOf([&] { loaded(device); }), {"cuda", "cpu"});
+  device.meta.deviceKind = "npu";
+  expectMentions(errorOf([&] { loaded(device); }), {"npu", "cpu"});
   EngineData isa = chain();
   isa.meta.isaBits = 0xffffffff;
   expectMentions(errorOf([&] { loaded(isa); }), {isaNames(hostIsa()), "amx"});
