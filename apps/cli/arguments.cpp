@@ -139,7 +139,7 @@ using Command = std::function<int()>;
 // A command that ends well or throws.
 template <typename Act>
 Command succeeding(Act act) {
-  return [act] {
+  return [act = std::move(act)] {
     act();
     return 0;
   };

@@ -139,7 +139,8 @@ void checkWeight(std::span<const std::byte> bytes, const WeightSection& section,
 
 // `keepAlive` owns the bytes of `file`.
 std::shared_ptr<const EngineData> parseEngine(std::span<const std::byte> file,
-                                              std::shared_ptr<void> keepAlive, bool verifyWeights) {
+                                              const std::shared_ptr<void>& keepAlive,
+                                              bool verifyWeights) {
   Preamble preamble = readPreamble(file);
   std::span<const std::byte> front = file.first(sizeof preamble + preamble.headBytes);
   Hash128 hash = hash128(front.data() + kHashedFrom, front.size() - kHashedFrom);
