@@ -8,7 +8,9 @@
 #include "ops/onnx_losses.h"
 #include "ops/onnx_mappings.h"
 #include "ops/onnx_node.h"
+#include "ops/onnx_recurrent_state.h"
 #include "ops/onnx_rotary_embedding.h"
+#include "ops/onnx_signal.h"
 #include "ops/onnx_swish.h"
 #include "ops/pointwise_activation.h"
 #include "ops/pointwise_binary.h"
@@ -181,6 +183,12 @@ std::span<const OnnxMapping> onnxAliases() {
       {"", "Shrink", 9, 0, importShrink},
       {"", "SwiGLU", 28, 0, importSwiGlu},
       {"", "RotaryEmbedding", 23, 0, importRotaryEmbedding},
+      {"", "CausalConvWithState", 27, 0, importCausalConvWithState},
+      {"", "TensorScatter", 24, 0, importTensorScatter},
+      {"", "HannWindow", 17, 0, importHannWindow},
+      {"", "HammingWindow", 17, 0, importHammingWindow},
+      {"", "BlackmanWindow", 17, 0, importBlackmanWindow},
+      {"", "MelWeightMatrix", 17, 0, importMelWeightMatrix},
       {"", "MatMulInteger", 10, 0, importMatMulInteger},
       {"", "ConvInteger", 10, 0, importConvInteger},
       {"", "QLinearMatMul", 10, 0, importQLinearMatMul},
