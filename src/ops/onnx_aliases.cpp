@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "ops/expand.h"
+#include "ops/onnx_affine_grid.h"
 #include "ops/onnx_broadcast.h"
 #include "ops/onnx_integer_products.h"
 #include "ops/onnx_losses.h"
@@ -181,6 +182,7 @@ std::span<const OnnxMapping> onnxAliases() {
       {"", "Clip", 1, 10, importClipByAttributes},
       {"", "Clip", 11, 0, importClipByInputs},
       {"", "Shrink", 9, 0, importShrink},
+      {"", "AffineGrid", 20, 0, importAffineGrid},
       {"", "SwiGLU", 28, 0, importSwiGlu},
       {"", "RotaryEmbedding", 23, 0, importRotaryEmbedding},
       {"", "CausalConvWithState", 27, 0, importCausalConvWithState},

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "ops/reshape.h"
 #include "ops/slice.h"
+#include "ops/symbolic.h"
 #include "ops/transpose.h"
 
 namespace carnot {
@@ -50,6 +51,13 @@ std::vector<Dim> importDims(const OnnxNode& node, size_t i) {
 
 OnnxNode::Ref emitInts(OnnxNode& node, const std::vector<int64_t>& values) {
   return node.constant(Tensor::ofInts({static_cast<int64_t>(values.size())}, values));
+}
+
+OnnxNode::Ref emitDims(OnnxNode& node, const std::vector<Dim>& values) {
+  const Shape shape(values);
+  if (shape.isStatic()) return emitInts(node, shape.concrete());
+  Symbolic symbolic{.values = shape, .dims = {static_cast<int64_t>(values.size())}};
+  return node.emit(Operator::of(std::move(symbolic)), std::span<const OnnxNode::Ref>());
 }
 
 OnnxNode::Ref emitReshape(OnnxNode& node, OnnxNode::Ref x, Shape shape) {

@@ -19,6 +19,8 @@ int64_t importAxis(const OnnxNode& node, std::string_view name, int64_t fallback
 std::vector<Dim> importDims(const OnnxNode& node, size_t i);
 // 1-D int64 constant.
 OnnxNode::Ref emitInts(OnnxNode& node, const std::vector<int64_t>& values);
+// 1-D int64 of expressions: a constant when they all are.
+OnnxNode::Ref emitDims(OnnxNode& node, const std::vector<Dim>& values);
 // Reshape, or the input itself when the shape is the one that it has.
 OnnxNode::Ref emitReshape(OnnxNode& node, OnnxNode::Ref x, Shape shape);
 OnnxNode::Ref emitTranspose(OnnxNode& node, OnnxNode::Ref x, std::vector<int64_t> perm);

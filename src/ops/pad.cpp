@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "ops/define.h"
 #include "ops/elements.h"
+#include "ops/onnx_center_crop_pad.h"
 #include "ops/onnx_pad.h"
 
 namespace carnot {
@@ -100,8 +101,9 @@ static Cost cost(const Pad&, const CostContext& context) {
 
 template <>
 const OpDef& definitionOf<Pad>() {
-  static const OpDef kRow =
-      defineOperator<Pad>("Pad", Access::Permute, {{"", "Pad", 1, 0, importPad}});
+  static const OpDef kRow = defineOperator<Pad>(
+      "Pad", Access::Permute,
+      {{"", "Pad", 1, 0, importPad}, {"", "CenterCropPad", 18, 0, importCenterCropPad}});
   return kRow;
 }
 

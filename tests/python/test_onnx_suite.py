@@ -5,7 +5,7 @@ import collections
 from onnx_cases import load_cases, run_case
 
 # Raise it when more cases pass.
-FEWEST_PASSES = 1515
+FEWEST_PASSES = 1520
 
 
 def test_every_case_passes_or_is_refused():

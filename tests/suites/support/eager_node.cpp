@@ -155,6 +155,15 @@ OnnxNode::Ref EagerNode::constant(Tensor tensor) {
   return add({.type = std::move(type), .tensor = std::move(tensor), .constant = true});
 }
 
+// As a runtime runs it: shapes among the attributes at the symbols' values.
+Operator EagerNode::atValues(const Operator& op) const {
+  FieldMap fields = op.fields();
+  for (auto& [name, value] : fields)
+    if (auto* shape = std::get_if<Shape>(&value))
+      for (size_t i = 0; i < shape->rank(); ++i) (*shape)[i] = Dim(valueOf((*shape)[i]));
+  return op.definition().make(fields);
+}
+
 std::vector<OnnxNode::Ref> EagerNode::emit(Operator op, std::span<const Ref> inputs,
                                            size_t outputs) {
   emitted_.push_back(op.toString());
@@ -189,7 +198,9 @@ std::vector<OnnxNode::Ref> EagerNode::emit(Operator op, std::span<const Ref> inp
     }));
     outputViews.push_back(results.back().view());
   }
-  op.definition().reference(op, {.inputs = views, .outputs = outputViews, .allocate = {}});
+  const Operator concrete = atValues(op);
+  concrete.definition().reference(concrete,
+                                  {.inputs = views, .outputs = outputViews, .allocate = {}});
 
   std::vector<Ref> refs;
   for (size_t i = 0; i < outputs; ++i) {

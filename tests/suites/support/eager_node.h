@@ -80,6 +80,7 @@ class EagerNode : public OnnxNode {
   Ref add(Value value);
   Ref addList(const std::vector<std::string>& dims);
   int64_t valueOf(const Dim& dim) const;
+  Operator atValues(const Operator& op) const;
   void bindSymbols(const Shape& shape, std::span<const int64_t> dims);
   template <typename T>
   const T* attribute(std::string_view name) const;

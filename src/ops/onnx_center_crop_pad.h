@@ -1,0 +1,10 @@
+#pragma once
+
+namespace carnot {
+
+class OnnxNode;
+
+// Slice and Pad.
+void importCenterCropPad(OnnxNode& node);
+
+}  // namespace carnot
