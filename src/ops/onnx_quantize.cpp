@@ -79,15 +79,21 @@ Granularity grainOf(const OnnxNode& node) {
   return grain;
 }
 
+// A type attribute whose 0 says no more than its absence.
+DType typeOr(const OnnxNode& node, std::string_view name, DType fallback) {
+  return node.attributeInt(name, 0) == 0 ? fallback : node.attributeDType(name, fallback);
+}
+
 }  // namespace
 
 void importQuantizeLinear(OnnxNode& node) {
   const Ref x = node.requireInput(0), scale = node.requireInput(1);
   const Granularity grain = grainOf(node);
   const Shape shape = node.shapeOf(x);
-  const DType to = node.attributeDType("output_dtype", DType::U8);
-  const Ref zeroPoint = node.hasInput(2) ? node.input(2) : node.scalar(to, 0);
-  if (node.hasAttribute("output_dtype") && node.dtypeOf(zeroPoint) != to)
+  Ref zeroPoint = node.input(2);
+  const DType to = typeOr(node, "output_dtype", zeroPoint ? node.dtypeOf(zeroPoint) : DType::U8);
+  if (!zeroPoint) zeroPoint = node.scalar(to, 0);
+  if (node.dtypeOf(zeroPoint) != to)
     throw Error(ErrorCode::InvalidModel,
                 fmt::format("output_dtype {} and a zero point of {}", dtypeName(to),
                             dtypeName(node.dtypeOf(zeroPoint))),
@@ -97,7 +103,7 @@ void importQuantizeLinear(OnnxNode& node) {
   if (!isFloat(precision)) precision = DType::F64;
   if (precision == DType::F8E8M0)
     precision = isFloat(node.dtypeOf(x)) ? node.dtypeOf(x) : DType::F32;
-  const QuantizeLinear op{.precision = node.attributeDType("precision", precision),
+  const QuantizeLinear op{.precision = typeOr(node, "precision", precision),
                           .saturate = node.attributeInt("saturate", 1) != 0};
   node.setOutput(0, node.emit(Operator::of(op), {x, spread(node, scale, shape, grain),
                                                  spread(node, zeroPoint, shape, grain)}));
@@ -108,7 +114,7 @@ void importDequantizeLinear(OnnxNode& node) {
   const Granularity grain = grainOf(node);
   const Shape shape = node.shapeOf(x);
   const Ref zeroPoint = node.hasInput(2) ? node.input(2) : scalarLike(node, x, 0);
-  const DequantizeLinear op{.to = node.attributeDType("output_dtype", node.dtypeOf(scale))};
+  const DequantizeLinear op{.to = typeOr(node, "output_dtype", node.dtypeOf(scale))};
   node.setOutput(0, node.emit(Operator::of(op), {x, spread(node, scale, shape, grain),
                                                  spread(node, zeroPoint, shape, grain)}));
 }
