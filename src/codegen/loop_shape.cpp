@@ -68,7 +68,7 @@ std::vector<Axis> makeAxes(const Loop& loop, std::span<const OperandDims> operan
       Axis& axis = axes[operand.axes[i]];
       axis.strides[k] = extent == 1 ? 0 : stride;
       widen(axis, extent, operand);
-      stride *= extent;
+      stride *= std::max<int64_t>(extent, 1);  // nothing is read where an extent is 0
     }
   }
   splitGroups(loop, axes);

@@ -61,8 +61,8 @@ struct Block {
   // Arithmetic that every kind of number has; false when the operation is another.
   template <typename T>
   bool field() const {
-    auto wrap = [type = node.dtype](T value) {
-      if constexpr (std::is_same_v<T, int64_t>) return wrapped(type, value);
+    auto wrap = [&](T value) {
+      if constexpr (std::is_same_v<T, int64_t>) return wrapped(node.dtype, value);
       return value;
     };
     // Unsigned, where overflow is defined.
