@@ -37,6 +37,16 @@ TEST(AddressBook, AnAddressComesRoundLast) {
   EXPECT_EQ(book.giveBack(second + 1), 0u);
 }
 
+TEST(AddressBook, MarginsAreGivenToNobody) {
+  AddressBook book(4096, 4096 * 5, 4096);
+  EXPECT_EQ(book.take(4096 * 4, 4096, 1), 0u);
+  uintptr_t base = book.take(4096 * 2, 4096, 1);
+  EXPECT_EQ(base, 4096u * 2);
+  EXPECT_EQ(book.take(4096, 4096, 1), 0u);
+  for (uintptr_t beside : {base - 1, base - 4096, base + 4096 * 2, base + 4096 * 3 - 1})
+    EXPECT_EQ(book.find(beside).kind, DeviceMemory::Place::Kind::Freed);
+}
+
 TEST(AddressBook, GapsAreAligned) {
   AddressBook book(4096, 4096 * 64);
   EXPECT_EQ(book.take(4096, 4096, 1), 4096u);

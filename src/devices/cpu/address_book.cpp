@@ -22,7 +22,7 @@ uintptr_t AddressBook::gapFrom(uintptr_t start, size_t bytes, size_t alignment) 
   }
   for (;; ++next) {
     start = roundUp(start, alignment);
-    uintptr_t limit = next == live_.end() ? end_ : next->first;
+    uintptr_t limit = next == live_.end() ? last_ : next->first;
     if (start <= limit && bytes <= limit - start) return start;
     if (next == live_.end()) return 0;
     start = next->first + next->second.bytes;
@@ -31,7 +31,7 @@ uintptr_t AddressBook::gapFrom(uintptr_t start, size_t bytes, size_t alignment) 
 
 uintptr_t AddressBook::take(size_t bytes, size_t alignment, size_t asked) {
   uintptr_t base = gapFrom(cursor_, bytes, alignment);
-  if (!base) base = gapFrom(begin_, bytes, alignment);
+  if (!base) base = gapFrom(first_, bytes, alignment);
   if (!base) return 0;
   forget(base, base + bytes);
   live_[base] = {bytes, asked};

@@ -16,6 +16,7 @@ namespace carnot {
 namespace {
 
 constexpr size_t kPage = 4096, kLargePage = size_t{2} << 20;
+constexpr size_t kMargin = size_t{64} << 20;  // between device memory and that of others
 // Far more than any machine's memory, so that addresses come round late; less where the process may
 // not have as much.
 constexpr size_t kReserve = size_t{16} << 40, kLeastReserve = size_t{1} << 30;
@@ -59,7 +60,7 @@ CpuMemory::CpuMemory() : book_(0, 0) {
   reserved_ = reserved.data;
   reservedBytes_ = reserved.bytes;
   auto begin = reinterpret_cast<uintptr_t>(reserved_);
-  book_ = AddressBook(begin, begin + reservedBytes_);
+  book_ = AddressBook(begin, begin + reservedBytes_, kMargin);
 }
 
 CpuMemory::~CpuMemory() { munmap(reserved_, reservedBytes_); }

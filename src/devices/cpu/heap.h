@@ -15,7 +15,10 @@ namespace carnot {
 // touched.
 class AddressBook {
  public:
-  AddressBook(uintptr_t begin, uintptr_t end) : begin_(begin), end_(end), cursor_(begin) {}
+  // Of [begin, end), of which `margin` bytes at either side are given to nobody: an address a little
+  // off a range is in the stretch still.
+  AddressBook(uintptr_t begin, uintptr_t end, size_t margin = 0)
+      : begin_(begin), end_(end), first_(begin + margin), last_(end - margin), cursor_(first_) {}
 
   // A range of `bytes` (a multiple of the alignment) at a multiple of `alignment`; 0 when there is
   // no gap that large.
@@ -34,7 +37,7 @@ class AddressBook {
   uintptr_t gapFrom(uintptr_t start, size_t bytes, size_t alignment) const;
   void forget(uintptr_t first, uintptr_t last);
 
-  uintptr_t begin_, end_, cursor_;
+  uintptr_t begin_, end_, first_, last_, cursor_;
   Ranges live_, freed_;
   std::deque<uintptr_t> freedOrder_;  // oldest first; may name ranges forgotten since
   size_t liveBytes_ = 0;
