@@ -7,19 +7,20 @@ namespace carnot {
 namespace {
 
 typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
-typedef int32_t Order __attribute__((vector_size(16)));
 
 void transpose4x4(const float* from, int64_t stride, float* out, int64_t outStride) {
   auto row = [&](int64_t i) { return *reinterpret_cast<const Four*>(from + i * stride); };
   const Four a = row(0), b = row(1), c = row(2), d = row(3);
-  constexpr Order kLow{0, 4, 1, 5}, kHigh{2, 6, 3, 7}, kFirst{0, 1, 4, 5}, kSecond{2, 3, 6, 7};
-  const Four abLow = __builtin_shuffle(a, b, kLow), abHigh = __builtin_shuffle(a, b, kHigh);
-  const Four cdLow = __builtin_shuffle(c, d, kLow), cdHigh = __builtin_shuffle(c, d, kHigh);
+  // Elements 0 to 3 are the first operand's, 4 to 7 the second's.
+  const Four abLow = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+  const Four abHigh = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const Four cdLow = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+  const Four cdHigh = __builtin_shufflevector(c, d, 2, 6, 3, 7);
   auto put = [&](int64_t i, Four value) { *reinterpret_cast<Four*>(out + i * outStride) = value; };
-  put(0, __builtin_shuffle(abLow, cdLow, kFirst));
-  put(1, __builtin_shuffle(abLow, cdLow, kSecond));
-  put(2, __builtin_shuffle(abHigh, cdHigh, kFirst));
-  put(3, __builtin_shuffle(abHigh, cdHigh, kSecond));
+  put(0, __builtin_shufflevector(abLow, cdLow, 0, 1, 4, 5));
+  put(1, __builtin_shufflevector(abLow, cdLow, 2, 3, 6, 7));
+  put(2, __builtin_shufflevector(abHigh, cdHigh, 0, 1, 4, 5));
+  put(3, __builtin_shufflevector(abHigh, cdHigh, 2, 3, 6, 7));
 }
 
 }  // namespace

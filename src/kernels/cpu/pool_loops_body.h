@@ -19,7 +19,7 @@ struct Max {
   static constexpr float kStart = -std::numeric_limits<float>::infinity();
   template <typename T>
   static T combine(T best, T x) {
-    return (x > best) | (x != x) ? x : best;
+    return ((x > best) | (x != x)) ? x : best;
   }
   template <typename T>
   static T finish(T value, float) {
