@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "ops/cast.h"
 #include "ops/reshape.h"
 #include "ops/slice.h"
 #include "ops/symbolic.h"
@@ -70,6 +71,10 @@ OnnxNode::Ref emitTranspose(OnnxNode& node, OnnxNode::Ref x, std::vector<int64_t
   std::iota(identity.begin(), identity.end(), 0);
   if (perm == identity) return x;
   return node.emit(Operator::of(Transpose{std::move(perm)}), {x});
+}
+
+OnnxNode::Ref emitCast(OnnxNode& node, OnnxNode::Ref x, DType to) {
+  return node.dtypeOf(x) == to ? x : node.emit(Operator::of(Cast{.to = to}), {x});
 }
 
 OnnxNode::Ref emitSlice(OnnxNode& node, OnnxNode::Ref x, int64_t axis, int64_t start, int64_t end) {

@@ -24,6 +24,8 @@ OnnxNode::Ref emitDims(OnnxNode& node, const std::vector<Dim>& values);
 // Reshape, or the input itself when the shape is the one that it has.
 OnnxNode::Ref emitReshape(OnnxNode& node, OnnxNode::Ref x, Shape shape);
 OnnxNode::Ref emitTranspose(OnnxNode& node, OnnxNode::Ref x, std::vector<int64_t> perm);
+// x as elements of another type, or x itself when it has it.
+OnnxNode::Ref emitCast(OnnxNode& node, OnnxNode::Ref x, DType to);
 // x[start:end] along one axis, as constants.
 OnnxNode::Ref emitSlice(OnnxNode& node, OnnxNode::Ref x, int64_t axis, int64_t start, int64_t end);
 // A scalar of x's type.

@@ -1,7 +1,6 @@
 #include "ops/onnx_integer_products.h"
 
 #include "base/error.h"
-#include "ops/cast.h"
 #include "ops/conv.h"
 #include "ops/mat_mul.h"
 #include "ops/onnx_axes.h"
@@ -15,10 +14,6 @@ namespace carnot {
 namespace {
 
 using Ref = OnnxNode::Ref;
-
-Ref emitCast(OnnxNode& node, Ref x, DType to) {
-  return node.dtypeOf(x) == to ? x : node.emit(Operator::of(Cast{.to = to}), {x});
-}
 
 Ref emitMul(OnnxNode& node, Ref a, Ref b) { return node.emit(Operator::of(Mul{}), {a, b}); }
 

@@ -3,7 +3,6 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "ops/cast.h"
 #include "ops/gather.h"
 #include "ops/gather_elements.h"
 #include "ops/onnx_axes.h"
@@ -18,10 +17,6 @@ namespace carnot {
 namespace {
 
 using Ref = OnnxNode::Ref;
-
-Ref emitCast(OnnxNode& node, Ref x, DType to) {
-  return node.dtypeOf(x) == to ? x : node.emit(Operator::of(Cast{.to = to}), {x});
-}
 
 Ref emitTotal(OnnxNode& node, ReduceKind kind, Ref x) {
   std::vector<int64_t> axes(node.rankOf(x));

@@ -4,7 +4,6 @@
 #include <numbers>
 
 #include "base/error.h"
-#include "ops/cast.h"
 #include "ops/onnx_axes.h"
 #include "ops/onnx_broadcast.h"
 #include "ops/pointwise_binary.h"
@@ -16,10 +15,6 @@ namespace carnot {
 namespace {
 
 using Ref = OnnxNode::Ref;
-
-Ref emitCast(OnnxNode& node, Ref x, DType to) {
-  return node.dtypeOf(x) == to ? x : node.emit(Operator::of(Cast{.to = to}), {x});
-}
 
 // The sum over k of terms[k] cos(2 pi k n / period), n = 0, 1, ... size - 1; the period is the
 // size, or one less where the window is symmetric.
