@@ -1,5 +1,6 @@
 #include "ops/expand.h"
 
+#include "base/convert.h"
 #include "base/error.h"
 #include "ops/contents.h"
 #include "ops/define.h"
@@ -69,9 +70,8 @@ static void importTile(OnnxNode& node) {
   std::vector<Dim> repeats;
   if (node.opset() < 6) {
     repeats.assign(input.rank(), Dim(1));
-    const size_t axis =
-        normalizeAxis(static_cast<int64_t>(node.requireConstantScalar(2)), input.rank());
-    repeats[axis] = Dim(static_cast<int64_t>(node.requireConstantScalar(1)));
+    const size_t axis = normalizeAxis(truncateToInt(node.requireConstantScalar(2)), input.rank());
+    repeats[axis] = Dim(truncateToInt(node.requireConstantScalar(1)));
   } else {
     repeats = importDims(node, 1);
   }

@@ -1,5 +1,6 @@
 #include "ops/onnx_one_hot.h"
 
+#include "base/convert.h"
 #include "base/error.h"
 #include "ops/arg_reduce.h"
 #include "ops/one_hot.h"
@@ -11,7 +12,7 @@ void importOneHot(OnnxNode& node) {
   const OnnxNode::Ref indices = node.requireInput(0), depth = node.requireInput(1);
   OneHot hot{.axis = importAxis(node, "axis", -1, node.rankOf(indices) + 1)};
   if (isFloat(node.dtypeOf(depth))) {
-    hot.depth = Shape{static_cast<int64_t>(node.requireConstantScalar(1))};
+    hot.depth = Shape{truncateToInt(node.requireConstantScalar(1))};
   } else {
     hot.depth = Shape(importDims(node, 1));
     if (hot.depth.rank() != 1)

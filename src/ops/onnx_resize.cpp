@@ -48,11 +48,18 @@ std::vector<double> constantScales(const OnnxNode& node, size_t i) {
   return scales->toDoubles();
 }
 
+// The dim at or below `extent`. Throws Error on one that no tensor has.
+int64_t roundedDim(double extent) {
+  if (!(extent < 0x1p62))
+    throw Error(ErrorCode::InvalidModel, fmt::format("an axis resized to {} elements", extent),
+                "fewer than 2^62");
+  return static_cast<int64_t>(std::floor(extent));
+}
+
 // floor(dim * scale), as float32 has the product.
 Dim scaledDim(const Dim& dim, double scale) {
   const auto factor = static_cast<float>(scale);
-  if (auto known = dim.tryConstant())
-    return static_cast<int64_t>(std::floor(static_cast<float>(*known) * factor));
+  if (auto known = dim.tryConstant()) return roundedDim(static_cast<float>(*known) * factor);
   // The simplest fraction that is the scale in float32.
   for (int64_t divisor = 1; divisor <= 4096; ++divisor) {
     const int64_t multiple = std::llround(scale * static_cast<double>(divisor));
@@ -72,8 +79,8 @@ void scaleBy(const OnnxNode& node, Resize& resize, const Shape& input,
     throw Error(ErrorCode::InvalidModel, fmt::format("{} scales", factors.size()),
                 fmt::format("{}, one for each resized axis", axes.size()));
   for (double factor : factors)
-    if (!(factor > 0) || std::isinf(factor))
-      node.unsupported(fmt::format("a scale of {}", factor), "a positive one");
+    if (!(factor >= 0x1p-31 && factor <= 0x1p31))
+      node.unsupported(fmt::format("a scale of {}", factor), "one between 2^-31 and 2^31");
   resize.scales.assign(input.rank(), 1);
   resize.shape = input;
   for (size_t i = 0; i < axes.size(); ++i) {
@@ -113,8 +120,7 @@ void resizeTo(const OnnxNode& node, Resize& resize, const Shape& input,
   for (int64_t at : axes) {
     const auto axis = static_cast<size_t>(at);
     resize.scales[axis] = scale;
-    resize.shape[axis] =
-        static_cast<int64_t>(std::floor(scale * static_cast<double>(input[axis].constant()) + 0.5));
+    resize.shape[axis] = roundedDim(scale * static_cast<double>(input[axis].constant()) + 0.5);
   }
 }
 

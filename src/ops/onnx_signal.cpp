@@ -1,8 +1,10 @@
 #include "ops/onnx_signal.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
+#include "base/convert.h"
 #include "base/error.h"
 #include "ops/onnx_axes.h"
 #include "ops/onnx_broadcast.h"
@@ -13,6 +15,8 @@
 namespace carnot {
 
 namespace {
+
+constexpr int64_t kMostWeights = 1 << 24;  // 64 MiB
 
 using Ref = OnnxNode::Ref;
 
@@ -54,7 +58,7 @@ void importBlackmanWindow(OnnxNode& node) { importWindow(node, {0.42, -0.5, 0.08
 
 void importMelWeightMatrix(OnnxNode& node) {
   auto number = [&](size_t i) { return node.requireConstantScalar(i); };
-  const auto bands = static_cast<int64_t>(number(0)), length = static_cast<int64_t>(number(1));
+  const int64_t bands = truncateToInt(number(0)), length = truncateToInt(number(1));
   const double rate = number(2), lower = number(3), upper = number(4);
   if (bands < 0 || length < 0 || rate <= 0 || lower < 0 || upper < lower)
     throw Error(ErrorCode::InvalidModel,
@@ -62,19 +66,22 @@ void importMelWeightMatrix(OnnxNode& node) {
                             rate, lower, upper),
                 "no negative number, a rate, and a lower edge below the upper one");
   const int64_t bins = length / 2 + 1;
+  if (bins > kMostWeights / std::max<int64_t>(bands, 1))
+    throw Error(ErrorCode::InvalidModel, fmt::format("{} bins of {} bands", bins, bands),
+                fmt::format("at most {} weights", kMostWeights));
   auto mels = [](double hertz) { return 2595 * std::log10(1 + hertz / 700); };
   const double first = mels(lower);
   const double step = (mels(upper) - first) / static_cast<double>(bands + 2);
   auto edge = [&](int64_t i) {
     const double hertz = 700 * (std::pow(10, (first + static_cast<double>(i) * step) / 2595) - 1);
-    return static_cast<int64_t>(std::floor(static_cast<double>(length + 1) * hertz / rate));
+    return truncateToInt(std::floor(static_cast<double>(length + 1) * hertz / rate));
   };
   Tensor weights(node.attributeDType("output_datatype", DType::F32), {bins, bands});
   const TensorView view = weights.view();
   for (int64_t i = 0; i < bins * bands; ++i) view.storeDouble(i, 0);
   for (int64_t band = 0; band < bands; ++band) {
     const int64_t left = edge(band), centre = edge(band + 1), right = edge(band + 2);
-    if (right > bins || centre >= bins)
+    if (left < 0 || right > bins || centre >= bins)
       throw Error(ErrorCode::InvalidModel, fmt::format("bin {} of {} at {} Hz", right, bins, upper),
                   "an upper edge of at most half the sample rate");
     auto put = [&](int64_t bin, int64_t part, int64_t whole) {

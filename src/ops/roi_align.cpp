@@ -30,6 +30,8 @@ static void infer(const RoiAlign& op, InferContext& context) {
 
 namespace {
 
+constexpr int64_t kMostSamples = 1 << 16;  // along one axis of a bin, where regions decide
+
 // Along one axis: where a region starts and how its bins are sampled.
 struct Bins {
   double start, size;  // of a bin
@@ -40,6 +42,10 @@ struct Bins {
     double extent = (end - begin) * op.scale;
     if (!op.halfPixel) extent = std::max(extent, 1.0);
     size = extent / static_cast<double>(count);
+    if (op.samples == 0 && !(size <= kMostSamples))
+      throw Error(ErrorCode::InvalidArgument,
+                  fmt::format("a region from {} to {}, {} samples a bin", begin, end, size),
+                  fmt::format("at most {}", kMostSamples));
     samples = op.samples > 0 ? op.samples : static_cast<int64_t>(std::ceil(size));
   }
   double at(int64_t bin, int64_t sample) const {

@@ -14,6 +14,8 @@ namespace carnot {
 namespace {
 
 constexpr int64_t kReadElements = 1 << 16;
+// Of each element: no index of a tensor is beyond it, and no sum of its steps leaves 64 bits.
+constexpr int64_t kReadMagnitude = int64_t{1} << 40;
 // Tensors looked at for one answer; arithmetic that shares operands would be walked again and
 // again.
 constexpr int kMaxVisits = 256;
@@ -29,6 +31,8 @@ std::optional<Dim> numberOf(const Value* value) {
 std::optional<Affine> ofConstant(const Tensor& tensor) {
   if (tensor.count() == 0 || tensor.count() > kReadElements) return std::nullopt;
   const TensorView view = tensor.view();
+  for (int64_t i = 0; i < tensor.count(); ++i)
+    if (view.loadInt(i) > kReadMagnitude || view.loadInt(i) < -kReadMagnitude) return std::nullopt;
   const size_t rank = tensor.dims().size();
   const int64_t offset = view.loadInt(0);
   std::vector<int64_t> steps(rank, 0), index(rank, 0);
