@@ -66,6 +66,7 @@ def build_phases() -> list[str]: ...
 class BuildOptions:
     profiles: Sequence[Mapping[str, Sequence[Sequence[int]]]]  # reads as their number
     permits: Sequence[str]  # reads as their number
+    tf32: bool
     threads: int
     isa: str
     optimization_level: int

@@ -83,6 +83,10 @@ void addBuildFlags(CLI::App& app, SourceFlags& flags, const std::string& shapesM
   add("--maxShapes", flags.maxShapes, "SPEC", "greatest dims; what is not given is as --optShapes");
   add("--device", build.device, "KIND", "cpu or cuda; default: $CARNOT_DEVICE, else cpu");
   add("--isa", build.isa, "NAME", "native, portable, avx2, avx512, or names joined by +");
+  CLI::Option* noTf32 = app.add_flag_callback(
+      "--noTF32", [&build] { build.tf32 = false; },
+      "compute products of float32 in full on a GPU too");
+  flags.buildOnly.push_back(noTf32->group("Build options"));
   add("--timingCache", build.timingCache, "FILE",
       "where timings are kept between builds, or none; default: in the user's cache folder");
   add("--buildBudget", build.budgetSeconds, "SECONDS", "time for timing kernels; default: no limit")

@@ -47,6 +47,7 @@ void bindBuildOptions(nb::module_& m) {
           "profiles", [](const Options& options) { return options.profiles.size(); }, &setProfiles)
       .def_prop_rw(
           "permits", [](const Options& options) { return options.permits.size(); }, &setPermits)
+      .def_rw("tf32", &Options::tf32)
       .def_rw("threads", &Options::threads)
       .def_rw("isa", &Options::isa)
       .def_rw("optimization_level", &Options::optimizationLevel)

@@ -47,6 +47,9 @@ struct BuildOptions {
   // Float types that layers may compute in beside their own. A permission: the log (Info) says what
   // it was used for.
   std::set<DType> permits;
+  // Whether products of float32 may round their operands to TF32 (10 bits of mantissa), where the
+  // device has it. Results then agree to about 2e-3; without it to about 1e-4.
+  bool tf32 = true;
   // The most scratch memory that a layer's kernel may ask for at the shapes tuned; 0: no limit.
   // Kernels that need more are refused with that reason.
   size_t workspaceBytes = 0;

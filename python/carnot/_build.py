@@ -54,7 +54,8 @@ def _range(name: str, value: Any) -> list[list[int]]:
 
 
 def build(model: Any, *, profiles: Ranges | Iterable[Ranges] | None = None,
-          threads: int | None = None, isa: str = "native", optimization_level: int = 3,
+          threads: int | None = None, isa: str = "native", tf32: bool = True,
+          optimization_level: int = 3,
           budget: float | None = None, timing_cache: str | os.PathLike[str] | bool | None = None,
           dump_ir: str | os.PathLike[str] | None = None, stop_after: str | None = None,
           skip_passes: Iterable[str] = (), without_kernels: Iterable[str] = (),
@@ -73,6 +74,7 @@ def build(model: Any, *, profiles: Ranges | Iterable[Ranges] | None = None,
         threads: to use; None: CARNOT_THREADS if set, else the cores allowed to the process.
         isa: instruction sets to build for: "native", "portable", "avx2", "avx512", or names joined
             by "+".
+        tf32: products of float32 may round their operands to TF32, on a GPU that has it.
         optimization_level: 0 (no timing) to 5 (every candidate is timed).
         budget: seconds for timing kernels; None: no limit.
         timing_cache: the JSON file that keeps measurements; None: in the user's cache folder; False:
@@ -111,6 +113,7 @@ def build(model: Any, *, profiles: Ranges | Iterable[Ranges] | None = None,
                         for profile in profiles]
     options.threads = _threads(threads)
     options.isa = isa
+    options.tf32 = tf32
     options.optimization_level = optimization_level
     options.budget = -1.0 if budget is None else float(budget)
     options.timing_cache = _cache(timing_cache)

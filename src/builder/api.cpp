@@ -74,6 +74,7 @@ CompileOptions compileOptions(const BuildOptions& options) {
   else
     out.timingCache = timingCachePath(options.timingCache);
   out.permits = options.permits;
+  out.tf32 = options.tf32;
   out.workspaceBytes = options.workspaceBytes;
   out.passes.skip.insert(options.skipPasses.begin(), options.skipPasses.end());
   out.passes.patchLimit = options.patchLimit;

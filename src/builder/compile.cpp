@@ -68,6 +68,7 @@ void gather(State& state) {
   tactic.level = options.optimizationLevel;
   tactic.budgetSeconds = options.budgetSeconds;
   tactic.withoutKernels = options.withoutKernels;
+  tactic.tf32 = options.tf32;
   tactic.workspaceBytes = options.workspaceBytes;
   tactic.log = options.log;
   tactic.cancelled = options.cancelled;

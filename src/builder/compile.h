@@ -34,6 +34,7 @@ struct CompileOptions {
   std::string timingCache;              // path; empty: kept in memory for this build only
   std::string* timings = nullptr;       // JSON in the caller's hands: read, then replaced
   std::set<DType> permits;              // float types that layers may compute in beside their own
+  bool tf32 = true;                     // products of float32 may round their operands to TF32
   size_t workspaceBytes = 0;            // the most scratch that a kernel may use; 0: no limit
   PassOptions passes;
   std::vector<std::string> withoutKernels;

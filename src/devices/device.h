@@ -62,11 +62,16 @@ struct DeviceTraits {
   std::string fingerprint() const;
 };
 
+class Event;
+
 // In-order work on a device. On the CPU work is done when the call returns.
 class Stream {
  public:
   virtual ~Stream() = default;
   virtual void synchronize() = 0;
+  virtual bool idle() { return true; }  // whether all work issued so far is done
+  // What is issued from now on waits for what the event was recorded after.
+  virtual void wait(Event&) {}
   virtual ThreadPool* threadPool() { return nullptr; }  // CPU
   virtual void* native() { return nullptr; }            // cudaStream_t
 };
@@ -76,6 +81,7 @@ class Event {
   virtual ~Event() = default;
   virtual void record(Stream& stream) = 0;
   virtual void synchronize() = 0;
+  virtual bool reached() const { return true; }  // whether all that it was recorded after is done
   virtual double millisecondsSince(const Event& earlier) const = 0;
 };
 
@@ -102,14 +108,21 @@ class Device {
   virtual void activate() {}
 
   virtual std::shared_ptr<Buffer> allocate(size_t bytes) = 0;  // aligned to 64 at least
+  // Of the host, of a kind that copies fastest and without holding up the caller.
+  virtual std::shared_ptr<Buffer> allocateHost(size_t bytes) { return Buffer::allocate(bytes); }
+  // Bytes that nobody has allocated.
+  virtual size_t freeBytes() const = 0;
   virtual std::unique_ptr<Stream> createStream() = 0;
   virtual std::unique_ptr<Event> createEvent() = 0;
-  // In the stream's order. The host's memory may be used again when copyToDevice returns, and holds
-  // the bytes once the stream is synchronized after copyFromDevice.
+  // In the stream's order. The host's memory may be used again when copyToDevice returns (if it is
+  // allocateHost's, once the stream is synchronized), and holds the bytes once the stream is
+  // synchronized after copyFromDevice.
   virtual void copyToDevice(void* dst, const void* src, size_t bytes, Stream& stream) = 0;
   virtual void copyFromDevice(void* dst, const void* src, size_t bytes, Stream& stream) = 0;
   virtual void copyOnDevice(void* dst, const void* src, size_t bytes, Stream& stream) = 0;
-  virtual void fillZero(void* dst, size_t bytes, Stream& stream) = 0;
+  // `count` values of `width` bytes (1, 2 or 4), each the low bytes of `value`.
+  virtual void fill(void* dst, uint32_t value, int width, size_t count, Stream& stream) = 0;
+  void fillZero(void* dst, size_t bytes, Stream& stream) { fill(dst, 0, 1, bytes, stream); }
 
   // Records what `issue` issues to the stream without running it; null where the device has
   // nothing to gain by it. `issue` may not wait for the stream.

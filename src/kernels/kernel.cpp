@@ -60,6 +60,7 @@ uint64_t Problem::hash() const {
   add("->");
   for (const TensorDesc& output : outputs) add(TensorType{output.dtype, output.shape}.toString());
   add(device.fingerprint());
+  if (tf32) add("tf32");
   return hash;
 }
 
@@ -71,7 +72,7 @@ std::string Problem::toString() const {
   text += " ->";
   for (const TensorDesc& output : outputs)
     text += " " + TensorType{output.dtype, output.shape}.toString();
-  return text;
+  return tf32 ? text + " tf32" : text;
 }
 
 std::string Configuration::toString() const {

@@ -32,6 +32,9 @@ struct Problem {
   Region region;
   std::vector<TensorDesc> inputs, outputs;  // of the region, logical dims
   DeviceTraits device;
+  // Whether products of float32 may round their operands to TF32; never set where no operand is
+  // float32 or the device has no TF32.
+  bool tf32 = false;
 
   std::vector<TensorType> inputTypes() const;
   std::vector<TensorType> tensorTypes() const;  // of every local tensor of the region

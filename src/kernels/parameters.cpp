@@ -188,6 +188,7 @@ std::vector<std::byte> encodeProblem(const Problem& problem, const Configuration
   }
   putLayouts(writer, configuration.inputs);
   putLayouts(writer, configuration.outputs);
+  if (problem.tf32) writer.put(uint8_t{1});  // a problem without it ends here
   return std::move(writer.bytes);
 }
 
@@ -219,6 +220,7 @@ StoredProblem decodeProblem(std::span<const std::byte> bytes, const DeviceTraits
     }
     stored.configuration.inputs = getLayouts(reader, inputs);
     stored.configuration.outputs = getLayouts(reader, outputs);
+    if (!reader.atEnd()) problem.tf32 = reader.flag();
   } catch (const Error& error) {
     if (error.code() == ErrorCode::InvalidModel) throw;
     throwBadParameters(error.what());

@@ -10,10 +10,16 @@
 
 namespace carnot {
 
-Problem problemOf(const Node& node, const DeviceTraits& device) {
+namespace {
+
+bool hasTf32(const DeviceTraits& device) { return device.computeCapability >= 80; }
+
+}  // namespace
+
+Problem problemOf(const Node& node, const TacticOptions& options) {
   Problem problem;
   problem.region = *node.region;
-  problem.device = device;
+  problem.device = options.device;
   for (const Value* input : node.inputs) {
     TensorDesc desc;
     desc.present = input != nullptr;
@@ -27,6 +33,11 @@ Problem problemOf(const Node& node, const DeviceTraits& device) {
   }
   for (const Value* output : node.outputs)
     problem.outputs.push_back({output->type.dtype, output->type.shape, nullptr, true});
+  auto isFloat32 = [](const TensorDesc& input) {
+    return input.present && input.dtype == DType::F32;
+  };
+  problem.tf32 = options.tf32 && hasTf32(options.device) && problem.region.anchor() &&
+                 std::ranges::any_of(problem.inputs, isFloat32);
   return problem;
 }
 
@@ -157,7 +168,7 @@ size_t workspaceBound(const Problem& problem, const ConcreteShapes& shapes) {
 
 Tactic gatherCandidates(const Node& node, const TacticOptions& options) {
   Tactic tactic;
-  tactic.problem = std::make_shared<const Problem>(problemOf(node, options.device));
+  tactic.problem = std::make_shared<const Problem>(problemOf(node, options));
   auto kernels = kernelsOf(options.device.kind);
   for (const Kernel* kernel : kernels.first(kernels.size() - 1))
     addCandidates(tactic, node, *kernel, options);

@@ -71,7 +71,7 @@ std::string problemKey(const Problem& problem, const ConcreteShapes& shapes) {
                           : fmt::format(" {}{}[{}]", input.constant ? "const " : "",
                                         dtypeName(input.dtype), fmt::join(shapes.inputs[i], ","));
   }
-  return key;
+  return problem.tf32 ? key + " tf32" : key;
 }
 
 std::string candidateKey(const Candidate& candidate) {

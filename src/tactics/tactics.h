@@ -56,6 +56,7 @@ struct TacticOptions {
   // Names, or folders of names, left out: to bisect; "name@node": of that ONNX node's layers.
   std::vector<std::string> withoutKernels;
   size_t workspaceBytes = 0;  // the most scratch that a kernel may use at the points; 0: no limit
+  bool tf32 = false;          // products of float32 may round their operands to TF32
   Log log;
   std::function<void(size_t done, size_t all)> progress;
   const std::atomic<bool>* cancelled = nullptr;  // checked between timings: Error (Interrupted)
@@ -63,7 +64,7 @@ struct TacticOptions {
 
 using TacticMap = std::unordered_map<const Node*, Tactic>;
 
-Problem problemOf(const Node& node, const DeviceTraits& device);
+Problem problemOf(const Node& node, const TacticOptions& options);
 ConcreteShapes shapesAt(const Problem& problem, const ShapePoint& point);
 
 // The most scratch (Executable::workspaceBytes) that a kernel may ask for: four times what the

@@ -82,6 +82,39 @@ TEST_P(Devices, CopyAndFillInOrder) {
   EXPECT_EQ(read(a, 2), std::string(2, '\0'));
 }
 
+TEST_P(Devices, FillWithValuesOfEachWidth) {
+  const auto memory = device->allocate(64);
+  device->fillZero(memory->data(), 64, *stream);
+  device->fill(memory->data(), 0x41424344, 4, 2, *stream);
+  EXPECT_EQ(read(memory, 9), std::string("DCBADCBA\0", 9));
+  device->fill(memory->data(), 0x41424344, 2, 2, *stream);
+  EXPECT_EQ(read(memory, 5), "DCDCD");
+  device->fill(memory->data(), 0x41424344, 1, 3, *stream);
+  EXPECT_EQ(read(memory, 4), "DDDC");
+}
+
+TEST_P(Devices, WaitForEachOther) {
+  const auto memory = device->allocate(1 << 20), copy = device->allocate(1 << 20);
+  const auto host = device->allocateHost(1 << 20);
+  std::fill_n(static_cast<char*>(host->data()), host->bytes(), 'c');
+  const auto second = device->createStream();
+  const auto filled = device->createEvent();
+  device->copyToDevice(memory->data(), host->data(), host->bytes(), *stream);
+  filled->record(*stream);
+  second->wait(*filled);
+  device->copyOnDevice(copy->data(), memory->data(), host->bytes(), *second);
+  second->synchronize();
+  EXPECT_TRUE(filled->reached());
+  EXPECT_TRUE(stream->idle());
+  EXPECT_TRUE(second->idle());
+  EXPECT_EQ(read(copy, host->bytes()), std::string(host->bytes(), 'c'));
+}
+
+TEST_P(Devices, TellTheirFreeMemory) {
+  EXPECT_GT(device->freeBytes(), 0u);
+  EXPECT_LE(device->freeBytes(), traits.memoryBytes ? traits.memoryBytes : SIZE_MAX);
+}
+
 TEST_P(Devices, TellTime) {
   const auto before = device->createEvent(), after = device->createEvent();
   const auto memory = device->allocate(1 << 20);

@@ -15,6 +15,7 @@
 #include "guarded_memory.h"
 #include "kernel_cases.h"
 #include "kernel_instance.h"
+#include "kernels/parameters.h"
 #include "tactics/tactics.h"
 
 namespace carnot::test {
@@ -282,6 +283,23 @@ TEST(Problem, HashTellsTypesConstantsAndScalarsApart) {
   EXPECT_NE(hash, problem({2, 3}, &two).hash());
   EXPECT_NE(hash, problem({2, 3}, nullptr).hash());
   EXPECT_NE(hash, problem({3, 2}, &one).hash());
+}
+
+TEST(Problem, Tf32IsPartOfItsHashTextAndParameters) {
+  Problem problem{.region = Region::parse("(a,b) c=MatMul(a,b) -> c"),
+                  .inputs = {{.shape = {2, 3}}, {.shape = {3, 4}}},
+                  .outputs = {{.shape = {2, 4}}},
+                  .device = {}};
+  Problem tf32 = problem;
+  tf32.tf32 = true;
+  EXPECT_NE(problem.hash(), tf32.hash());
+  EXPECT_EQ(tf32.toString(), problem.toString() + " tf32");
+  const Configuration plain{{}, plainLayouts(2), plainLayouts(1)};
+  std::vector<std::byte> bytes = encodeProblem(tf32, plain);
+  EXPECT_TRUE(decodeProblem(bytes, {}).problem.tf32);
+  EXPECT_FALSE(decodeProblem(encodeProblem(problem, plain), {}).problem.tf32);
+  bytes.back() = std::byte{2};
+  EXPECT_THROW(decodeProblem(bytes, {}), Error);
 }
 
 }  // namespace

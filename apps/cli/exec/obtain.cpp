@@ -28,6 +28,7 @@ BuildOptions buildOptions(const Options& options) {
   BuildOptions build;
   if (flags.fp16 || flags.best) build.permits.insert(DType::F16);
   if (flags.bf16 || flags.best) build.permits.insert(DType::BF16);
+  build.tf32 = !flags.noTf32;
   // No limit is 0 to the builder, no scratch memory at all is 0 to the user.
   if (flags.workspaceMiB)
     build.workspaceBytes =

@@ -178,6 +178,7 @@ class Builder(Reporting):
         options.profiles = [ranges for ranges in map(ranges_of, config._profiles) if ranges]
         options.permits = [type_name(dtype) for flag, dtype in _PERMITS.items()
                            if config.get_flag(flag)]
+        options.tf32 = config.get_flag(BuilderFlag.TF32)
         options.workspace_bytes = config._pools.get(MemoryPoolType.WORKSPACE, 0)
         options.optimization_level = config.builder_optimization_level
         options.log_level = threshold(self._logger)

@@ -1,9 +1,11 @@
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <utility>
 
 #include "base/threads.h"
 #include "devices/cpu/cpu.h"
+#include "devices/cpu/memory_limits.h"
 
 namespace carnot {
 namespace {
@@ -37,6 +39,7 @@ class CpuDevice final : public Device {
  public:
   explicit CpuDevice(DeviceTraits traits) : traits_(std::move(traits)) {}
   const DeviceTraits& traits() const override { return traits_; }
+  size_t freeBytes() const override { return memoryLimits().free; }
   std::shared_ptr<Buffer> allocate(size_t bytes) override { return Buffer::allocate(bytes); }
   std::unique_ptr<Stream> createStream() override {
     return std::make_unique<CpuStream>(ThreadPool::shared(traits_.threads));
@@ -51,8 +54,8 @@ class CpuDevice final : public Device {
   void copyOnDevice(void* dst, const void* src, size_t bytes, Stream&) override {
     copy(dst, src, bytes);
   }
-  void fillZero(void* dst, size_t bytes, Stream&) override {
-    if (bytes) std::memset(dst, 0, bytes);
+  void fill(void* dst, uint32_t value, int width, size_t count, Stream&) override {
+    fillHost(dst, value, width, count);
   }
 
  private:
@@ -66,6 +69,15 @@ class CpuDevice final : public Device {
 
 std::shared_ptr<Device> openCpu(const DeviceTraits& traits) {
   return std::make_shared<CpuDevice>(traits);
+}
+
+void fillHost(void* dst, uint32_t value, int width, size_t count) {
+  if (width == 1)
+    std::fill_n(static_cast<uint8_t*>(dst), count, static_cast<uint8_t>(value));
+  else if (width == 2)
+    std::fill_n(static_cast<uint16_t*>(dst), count, static_cast<uint16_t>(value));
+  else
+    std::fill_n(static_cast<uint32_t*>(dst), count, value);
 }
 
 }  // namespace carnot

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "devices/cpu/cpu.h"
 #include "devices/cpu/memory_limits.h"
 #include "devices/device.h"
 
@@ -187,12 +188,7 @@ void CpuMemory::fill(void* device, uint32_t value, int width, size_t count) {
   size_t bytes = 0;
   if (__builtin_mul_overflow(count, static_cast<size_t>(width), &bytes)) bytes = SIZE_MAX;
   checkLive(device, bytes, "destination");
-  if (width == 1)
-    std::fill_n(static_cast<uint8_t*>(device), count, static_cast<uint8_t>(value));
-  else if (width == 2)
-    std::fill_n(static_cast<uint16_t*>(device), count, static_cast<uint16_t>(value));
-  else
-    std::fill_n(static_cast<uint32_t*>(device), count, value);
+  fillHost(device, value, width, count);
 }
 
 DeviceMemory::Usage CpuMemory::usage() const {

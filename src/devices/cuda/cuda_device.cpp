@@ -67,6 +67,13 @@ const Gpu& gpu() {
   return *gpu;
 }
 
+// Of a query that does not wait.
+bool isDone(CUresult result) {
+  if (result == CUDA_ERROR_NOT_READY) return false;
+  check(result, "asking whether work is done");
+  return true;
+}
+
 class CudaStream final : public Stream {
  public:
   CudaStream() {
@@ -77,6 +84,8 @@ class CudaStream final : public Stream {
   void synchronize() override {
     check(driver().cuStreamSynchronize(stream_), "waiting for the device");
   }
+  bool idle() override { return isDone(driver().cuStreamQuery(stream_)); }
+  void wait(Event& event) override;
   void* native() override { return stream_; }
 
  private:
@@ -96,6 +105,7 @@ class CudaEvent final : public Event {
   void synchronize() override {
     check(driver().cuEventSynchronize(event_), "waiting for the device");
   }
+  bool reached() const override { return isDone(driver().cuEventQuery(event_)); }
   double millisecondsSince(const Event& earlier) const override {
     float milliseconds = 0;
     check(driver().cuEventElapsedTime(&milliseconds, static_cast<const CudaEvent&>(earlier).event_,
@@ -105,8 +115,14 @@ class CudaEvent final : public Event {
   }
 
  private:
+  friend CudaStream;
   CUevent event_ = nullptr;
 };
+
+void CudaStream::wait(Event& event) {
+  check(driver().cuStreamWaitEvent(stream_, static_cast<CudaEvent&>(event).event_, 0),
+        "making a stream wait");
+}
 
 // A captured graph, ready to launch.
 class CudaRecording final : public Recording {
@@ -183,6 +199,23 @@ class CudaDevice final : public Device {
     });
     return Buffer::borrow(data, bytes, std::move(owner));
   }
+  std::shared_ptr<Buffer> allocateHost(size_t bytes) override {
+    activateDevice();
+    void* data = nullptr;
+    check(driver().cuMemHostAlloc(&data, std::max<size_t>(bytes, 1), CU_MEMHOSTALLOC_PORTABLE),
+          fmt::format("locking {} bytes of the host's memory", bytes).c_str());
+    std::shared_ptr<void> owner(data, [](void* memory) {
+      activateDevice();
+      driver().cuMemFreeHost(memory);
+    });
+    return Buffer::borrow(data, bytes, std::move(owner));
+  }
+  size_t freeBytes() const override {
+    activateDevice();
+    size_t free = 0, total = 0;
+    check(driver().cuMemGetInfo(&free, &total), "asking for free memory");
+    return free;
+  }
   std::unique_ptr<Stream> createStream() override { return std::make_unique<CudaStream>(); }
   std::unique_ptr<Event> createEvent() override { return std::make_unique<CudaEvent>(); }
 
@@ -204,11 +237,15 @@ class CudaDevice final : public Device {
     check(driver().cuMemcpyDtoDAsync(addressOf(dst), addressOf(src), bytes, nativeOf(stream)),
           "copying on the device");
   }
-  void fillZero(void* dst, size_t bytes, Stream& stream) override {
-    if (bytes == 0) return;
+  void fill(void* dst, uint32_t value, int width, size_t count, Stream& stream) override {
+    if (count == 0) return;
     activateDevice();
-    check(driver().cuMemsetD8Async(addressOf(dst), 0, bytes, nativeOf(stream)),
-          "clearing device memory");
+    const CUdeviceptr to = addressOf(dst);
+    CUstream native = nativeOf(stream);
+    check(width == 1   ? driver().cuMemsetD8Async(to, static_cast<uint8_t>(value), count, native)
+          : width == 2 ? driver().cuMemsetD16Async(to, static_cast<uint16_t>(value), count, native)
+                       : driver().cuMemsetD32Async(to, value, count, native),
+          "filling device memory");
   }
 
   std::unique_ptr<Recording> record(Stream& stream, const std::function<void()>& issue) override {
