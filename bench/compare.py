@@ -29,19 +29,28 @@ REFERENCE = "onnxruntime"
 # ---- peers: import, open a session, run it --------------------------------------------------------
 
 
-class Carnot:
+class Peer:
+    """`version`; `open(model, threads)`: {name: array} -> {name: array}; `timings`: {what: seconds}."""
+
+    def takes(self, model):
+        return True
+
+    def timings(self, model, threads):
+        return {"open": seconds_of(lambda: self.open(model, threads))[0]}
+
+
+class Carnot(Peer):
     def __init__(self):
         import carnot
 
         self.carnot, self.version = carnot, carnot.__version__
 
-    def open(self, path, threads):
-        engine = self.carnot.build(str(path), threads=threads)
-        return engine.run
+    def open(self, model, threads):
+        return self.carnot.build(str(model.path), threads=threads).run
 
-    def timings(self, path, threads):
+    def timings(self, model, threads):
         """Seconds of a cold build, one with a filled timing cache, saving and loading."""
-        before = os.environ.get("XDG_CACHE_HOME")
+        path, before = model.path, os.environ.get("XDG_CACHE_HOME")
         with tempfile.TemporaryDirectory() as folder:
             os.environ["XDG_CACHE_HOME"] = folder
             file = str(Path(folder) / "model.engine")
@@ -58,37 +67,34 @@ class Carnot:
         return {"cold build": cold, "cached build": cached, "save": save, "load": load}
 
 
-class Onnxruntime:
+class Onnxruntime(Peer):
     def __init__(self):
         import onnxruntime
 
         self.onnxruntime, self.version = onnxruntime, onnxruntime.__version__
 
-    def open(self, path, threads):
+    def open(self, model, threads):
         options = self.onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         # Its workers spin during a run, as by default, but not on into the next peer's turn.
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        session = self.onnxruntime.InferenceSession(str(path), options,
+        session = self.onnxruntime.InferenceSession(str(model.path), options,
                                                     providers=["CPUExecutionProvider"])
         names = [output.name for output in session.get_outputs()]
         return lambda feeds: dict(zip(names, session.run(names, feeds)))
 
-    def timings(self, path, threads):
-        return {"open": seconds_of(lambda: self.open(path, threads))[0]}
 
-
-class OpenVino:
+class OpenVino(Peer):
     def __init__(self):
         import openvino
 
         self.openvino, self.version = openvino, openvino.__version__.split("-")[0]
 
-    def open(self, path, threads):
+    def open(self, model, threads):
         core = self.openvino.Core()
-        compiled = core.compile_model(core.read_model(path), "CPU", {
+        compiled = core.compile_model(core.read_model(model.path), "CPU", {
             "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "f32"})
         request = compiled.create_infer_request()
@@ -100,11 +106,37 @@ class OpenVino:
 
         return run
 
-    def timings(self, path, threads):
-        return {"open": seconds_of(lambda: self.open(path, threads))[0]}
+
+class Torch(Peer):
+    """The module that the file was exported from, eager; pictures channels-last. No peer for files
+    that were not made of a module."""
+
+    def __init__(self):
+        import torch
+
+        self.torch, self.version = torch, torch.__version__.split("+")[0]
+
+    def takes(self, model):
+        return model.module is not None
+
+    def open(self, model, threads):
+        torch = self.torch
+        torch.set_num_threads(threads)
+        module = model.module().to(memory_format=torch.channels_last)
+
+        def run(feeds):
+            tensors = [torch.from_numpy(array) for array in feeds.values()]
+            tensors = [t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t
+                       for t in tensors]
+            with torch.inference_mode():
+                results = module(*tensors)
+            results = results if isinstance(results, tuple) else (results,)
+            return {name: result.numpy() for name, result in zip(model.outputs, results)}
+
+        return run
 
 
-PEERS = {"carnot": Carnot, "onnxruntime": Onnxruntime, "openvino": OpenVino}
+PEERS = {"carnot": Carnot, "onnxruntime": Onnxruntime, "openvino": OpenVino, "torch": Torch}
 
 
 def seconds_of(action):
@@ -246,10 +278,11 @@ def main(arguments):
 
     far = []
     for model in rows:
-        path = models.ensure(model)
+        models.ensure(model)
+        here = {name: peer for name, peer in peers.items() if peer.takes(model)}
         report["seconds"][model.name] = {
-            name: peer.timings(path, options.threads) for name, peer in peers.items()}
-        runs = {name: peer.open(path, options.threads) for name, peer in peers.items()}
+            name: peer.timings(model, options.threads) for name, peer in here.items()}
+        runs = {name: peer.open(model, options.threads) for name, peer in here.items()}
         if REFERENCE in runs:
             report["agreement"][model.name] = worst = agreement(model, runs, {*batches, 3})
             ours = worst.get("carnot", 0.0)

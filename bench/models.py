@@ -18,6 +18,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 OPSET = 17
+BERT_OUTPUTS = ["last_hidden_state", "pooler_output"]
 
 
 def cache_folder():
@@ -27,13 +28,13 @@ def cache_folder():
 # ---- where files come from: each takes the path to write ----------------------------------------
 
 
-def from_torchvision(name):
+def torchvision_module(name):
     """A classifier with seeded weights; BatchNorm statistics from one training-mode forward.
 
     A last layer that torchvision leaves at zero gets weights too: its output would be constant.
     """
 
-    def make(path):
+    def make():
         import torch
         import torchvision
 
@@ -47,24 +48,20 @@ def from_torchvision(name):
             norm.momentum = None  # a plain average: of one forward, its very statistics
         with torch.no_grad():
             model.train()(torch.from_numpy(pictures(8, seed=7)["input"]))
-        model.eval()
-        export(model, path, {"input": torch.from_numpy(pictures(2)["input"])}, ["output"],
-               {"input": {0: "batch"}, "output": {0: "batch"}})
+        return model.eval()
 
     return make
 
 
-def from_bert(pooled=False, **config):
-    """A BertModel with seeded weights, perhaps with its pooled output; batch and sequence are
-    dynamic."""
+def bert_module(pooled=False, **config):
+    """A BertModel with seeded weights, perhaps with its pooled output."""
 
-    def make(path):
+    def make():
         import torch
         from transformers import BertConfig, BertModel
 
         torch.manual_seed(0)
         model = BertModel(BertConfig(**config), add_pooling_layer=pooled).eval()
-        outputs = ["last_hidden_state", "pooler_output"][: 1 + pooled]
 
         class Outputs(torch.nn.Module):
             def __init__(self):
@@ -73,11 +70,34 @@ def from_bert(pooled=False, **config):
 
             def forward(self, input_ids, attention_mask, token_type_ids):
                 result = self.model(input_ids, attention_mask, token_type_ids)
-                return tuple(result[name] for name in outputs)
+                return tuple(result[name] for name in BERT_OUTPUTS[: 1 + pooled])
+
+        return Outputs().eval()
+
+    return make
+
+
+def exported_classifier(module):
+    """The batch is dynamic."""
+
+    def make(path):
+        import torch
+
+        export(module(), path, {"input": torch.from_numpy(pictures(2)["input"])}, ["output"],
+               {"input": {0: "batch"}, "output": {0: "batch"}})
+
+    return make
+
+
+def exported_bert(module, outputs):
+    """Batch and sequence are dynamic."""
+
+    def make(path):
+        import torch
 
         inputs = {name: torch.from_numpy(a) for name, a in sentences(2, length=16).items()}
         dynamic = dict.fromkeys([*inputs, "last_hidden_state"], {0: "batch", 1: "sequence"})
-        export(Outputs().eval(), path, inputs, outputs, dynamic | {"pooler_output": {0: "batch"}})
+        export(module(), path, inputs, outputs, dynamic | {"pooler_output": {0: "batch"}})
 
     return make
 
@@ -161,33 +181,46 @@ class Model:
     make: Callable[[Path], None]
     inputs: Callable[..., dict]  # (batch, seed=0, **shape) -> {name: array}, the bench's shape
     shapes: tuple = ({},)  # further `shape` arguments of `inputs` at which outputs must agree
+    # The torch.nn.Module that the file was exported from, and its outputs' names.
+    module: Callable | None = None
+    outputs: tuple = ()
 
     @property
     def path(self):
         return cache_folder() / f"{self.name}.onnx"
 
 
-def ocr(size):
-    return lambda batch, seed=0, size=size: text_pictures(batch, seed, size=size)
+def classifier(name, torchvision_name=None):
+    module = torchvision_module(torchvision_name or name)
+    return Model(name, exported_classifier(module), pictures, module=module, outputs=("output",))
+
+
+def bert(name, shapes, pooled=False, **config):
+    module, outputs = bert_module(pooled, **config), BERT_OUTPUTS[: 1 + pooled]
+    return Model(name, exported_bert(module, outputs), sentences, shapes, module, tuple(outputs))
+
+
+def ocr(name, file, size, *shapes):
+    return Model(name, from_rapidocr(file),
+                 lambda batch, seed=0, size=size: text_pictures(batch, seed, size=size),
+                 ({}, *({"size": shape} for shape in shapes)))
 
 
 MODELS = [
-    Model("resnet50", from_torchvision("resnet50"), pictures),
-    Model("minilm",
-          from_bert(num_hidden_layers=6, hidden_size=384, num_attention_heads=12,
-                    intermediate_size=1536, vocab_size=30522, max_position_embeddings=512),
-          sentences, ({}, {"length": 7}, {"length": 200})),
-    Model("mobilenet_v2", from_torchvision("mobilenet_v2"), pictures),
-    Model("mobilenet_v3", from_torchvision("mobilenet_v3_large"), pictures),
-    Model("efficientnet", from_torchvision("efficientnet_b0"), pictures),
-    Model("vit", from_torchvision("vit_b_16"), pictures),
-    Model("bert", from_bert(pooled=True), sentences,
-          ({}, {"length": 7}, {"length": 64, "least": 1}, {"length": 200}, {"length": 384})),
-    Model("rapidocr_det", from_rapidocr("ch_PP-OCRv4_det_infer.onnx"), ocr((480, 640)),
-          ({}, {"size": (320, 736)})),
-    Model("rapidocr_cls", from_rapidocr("ch_ppocr_mobile_v2.0_cls_infer.onnx"), ocr((48, 192))),
-    Model("rapidocr_rec", from_rapidocr("ch_PP-OCRv4_rec_infer.onnx"), ocr((48, 320)),
-          ({}, {"size": (48, 488)})),
+    classifier("resnet50"),
+    bert("minilm", ({}, {"length": 7}, {"length": 200}),
+         num_hidden_layers=6, hidden_size=384, num_attention_heads=12, intermediate_size=1536,
+         vocab_size=30522, max_position_embeddings=512),
+    classifier("mobilenet_v2"),
+    classifier("mobilenet_v3", "mobilenet_v3_large"),
+    classifier("efficientnet", "efficientnet_b0"),
+    classifier("vit", "vit_b_16"),
+    bert("bert",
+         ({}, {"length": 7}, {"length": 64, "least": 1}, {"length": 200}, {"length": 384}),
+         pooled=True),
+    ocr("rapidocr_det", "ch_PP-OCRv4_det_infer.onnx", (480, 640), (320, 736)),
+    ocr("rapidocr_cls", "ch_ppocr_mobile_v2.0_cls_infer.onnx", (48, 192)),
+    ocr("rapidocr_rec", "ch_PP-OCRv4_rec_infer.onnx", (48, 320), (48, 488)),
 ]
 
 
