@@ -83,10 +83,12 @@ void addBuildFlags(CLI::App& app, SourceFlags& flags, const std::string& shapesM
   add("--maxShapes", flags.maxShapes, "SPEC", "greatest dims; what is not given is as --optShapes");
   add("--device", build.device, "KIND", "cpu or cuda; default: $CARNOT_DEVICE, else cpu");
   add("--isa", build.isa, "NAME", "native, portable, avx2, avx512, or names joined by +");
-  CLI::Option* noTf32 = app.add_flag_callback(
+  auto addSwitch = [&](const char* name, const std::function<void()>& act, const char* meaning) {
+    flags.buildOnly.push_back(app.add_flag_callback(name, act, meaning)->group("Build options"));
+  };
+  addSwitch(
       "--noTF32", [&build] { build.tf32 = false; },
       "compute products of float32 in full on a GPU too");
-  flags.buildOnly.push_back(noTf32->group("Build options"));
   add("--timingCache", build.timingCache, "FILE",
       "where timings are kept between builds, or none; default: in the user's cache folder");
   add("--buildBudget", build.budgetSeconds, "SECONDS", "time for timing kernels; default: no limit")
@@ -100,6 +102,9 @@ void addBuildFlags(CLI::App& app, SourceFlags& flags, const std::string& shapesM
       "leave out a kernel or all below a name (cpu/conv), with @NODE only in layers made of that "
       "ONNX node; may be repeated")
       ->expected(1);
+  addSwitch(
+      "--noWinograd", [&build] { build.withoutKernels.push_back("cpu/conv/winograd"); },
+      "sum convolutions directly, which rounds a little less");
   add("--patchLimit", build.patchLimit, "N", "apply only the first N rewrites of the passes")
       ->check(CLI::NonNegativeNumber);
 }

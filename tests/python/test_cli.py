@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -114,6 +115,13 @@ def test_dump_stop_and_skip(folder, tmp_path):
     text = succeeded(carnot("build", "small.onnx", *flags, cwd=folder))
     assert "fuse" in text
     assert any("fuse" in path.name for path in (tmp_path / "ir").iterdir())
+
+
+def test_kernels_left_out(folder):
+    flags = ("--noWinograd", "--withoutKernel", "cpu/conv/depthwise")
+    text = succeeded(carnot("explain", "small.onnx", *flags, cwd=folder))
+    for kernel in ("winograd", "depthwise"):
+        assert re.search(rf"cpu/conv/{kernel} +left out", text)
 
 
 @pytest.mark.parametrize("source", ["small.onnx", "small.engine"])
