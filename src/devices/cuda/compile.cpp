@@ -1,15 +1,12 @@
 #include "devices/cuda/compile.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 
-#include <cstring>
 #include <map>
 #include <mutex>
 
 #include "base/error.h"
-#include "base/files.h"
-#include "base/hash.h"
+#include "devices/cuda/code_cache.h"
 #include "devices/cuda/cuda_device.h"
 #include "devices/cuda/driver.h"
 #include "devices/cuda/nvrtc.h"
@@ -20,37 +17,6 @@ namespace {
 std::vector<std::string> flagsFor(int computeCapability) {
   return {fmt::format("--gpu-architecture=sm_{}", computeCapability), "--std=c++17",
           "--device-as-default-execution-space"};
-}
-
-// A cached file: the hash of the code, then the code.
-std::vector<char> readCached(const std::string& path) {
-  struct stat status;
-  if (stat(path.c_str(), &status) != 0) return {};
-  try {
-    const auto file = MappedFile::open(path);
-    auto bytes = file->bytes();
-    Hash128 stored;
-    if (bytes.size() <= sizeof stored) return {};
-    std::memcpy(&stored, bytes.data(), sizeof stored);
-    bytes = bytes.subspan(sizeof stored);
-    if (hash128(bytes.data(), bytes.size()) != stored) return {};
-    const auto* begin = reinterpret_cast<const char*>(bytes.data());
-    return {begin, begin + bytes.size()};
-  } catch (const Error&) {
-    return {};  // compiled again
-  }
-}
-
-void writeCached(const std::string& path, const std::vector<char>& code) {
-  try {
-    AtomicFile file(path);
-    const Hash128 hash = hash128(code.data(), code.size());
-    file.write(&hash, sizeof hash);
-    file.write(code.data(), code.size());
-    file.commit();
-  } catch (const Error&) {
-    // A cache that cannot be written costs time only.
-  }
 }
 
 std::vector<char> compile(const std::string& source, const std::vector<std::string>& flags) {
@@ -89,17 +55,7 @@ std::vector<char> compileCuda(const std::string& source, int computeCapability) 
   const std::vector<std::string> flags = flagsFor(computeCapability);
   std::string key = source + nvrtcVersion();
   for (const std::string& flag : flags) key += " " + flag;
-  std::string folder = cacheFolder();
-  std::string path;
-  if (!folder.empty()) {
-    folder += "/cuda";
-    mkdir(folder.c_str(), 0755);
-    path = fmt::format("{}/{}.cubin", folder, hash128(key.data(), key.size()).hex());
-    if (std::vector<char> code = readCached(path); !code.empty()) return code;
-  }
-  std::vector<char> code = compile(source, flags);
-  if (!path.empty()) writeCached(path, code);
-  return code;
+  return cachedCode(key, "cubin", [&] { return compile(source, flags); });
 }
 
 Module::Module(const std::vector<char>& code) {

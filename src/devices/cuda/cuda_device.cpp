@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "devices/cuda/cublaslt.h"
+#include "devices/cuda/cudnn.h"
 #include "devices/cuda/driver.h"
 #include "devices/cuda/nvrtc.h"
 
@@ -55,8 +56,9 @@ Gpu findGpu() {
   if (traits.memoryBandwidth <= 0) traits.memoryBandwidth = 1e12;
   int version = 0;
   check(driver().cuDriverGetVersion(&version), "asking the driver's version");
-  traits.libraries = fmt::format("driver {}.{}, NVRTC {}, {}", version / 1000, version % 1000 / 10,
-                                 nvrtcVersion(), cublasLtVersion());
+  traits.libraries =
+      fmt::format("driver {}.{}, NVRTC {}, {}, {}", version / 1000, version % 1000 / 10,
+                  nvrtcVersion(), cublasLtVersion(), cudnnVersion());
   check(driver().cuDevicePrimaryCtxRetain(&gpu.context, gpu.device), "opening the device");
   return gpu;
 }

@@ -1,0 +1,85 @@
+#include "devices/cuda/cudnn.h"
+
+#include <fmt/format.h>
+
+#include <mutex>
+#include <vector>
+
+#include "base/error.h"
+#include "devices/cuda/cublaslt.h"
+#include "devices/cuda/cuda_device.h"
+#include "devices/cuda/library.h"
+#include "devices/cuda/nvrtc.h"
+
+namespace carnot::cuda {
+namespace {
+
+const Library& library() {
+  // cuDNN opens these two by their names alone, which works for what the process holds already.
+  static const std::string before = nvrtcVersion() + cublasLtVersion();
+  static constexpr const char* kNames[] = {"libcudnn.so.9"};
+  static const Library library("cuDNN", kNames);
+  return library;
+}
+
+Cudnn load() {
+  library().require();
+  Cudnn table;
+  auto find = [](const char* name, auto& function) { resolve(library(), name, function); };
+  find("cudnnCreate", table.create);
+  find("cudnnSetStream", table.setStream);
+  find("cudnnGetVersion", table.getVersion);
+  find("cudnnGetErrorString", table.getErrorString);
+  find("cudnnGetLastErrorString", table.getLastErrorString);
+  find("cudnnBackendCreateDescriptor", table.createDescriptor);
+  find("cudnnBackendDestroyDescriptor", table.destroyDescriptor);
+  find("cudnnBackendFinalize", table.finalize);
+  find("cudnnBackendSetAttribute", table.setAttribute);
+  find("cudnnBackendGetAttribute", table.getAttribute);
+  find("cudnnBackendExecute", table.execute);
+  return table;
+}
+
+}  // namespace
+
+const Cudnn& cudnn() {
+  static const Cudnn table = load();
+  return table;
+}
+
+void withCudnn(const std::function<void(cudnnHandle_t)>& use) {
+  // Never destroyed: the driver may be gone when the process ends.
+  static std::mutex mutex;
+  static auto* idle = new std::vector<cudnnHandle_t>;
+  const Cudnn& table = cudnn();
+  activateDevice();
+  cudnnHandle_t handle = nullptr;
+  {
+    const std::lock_guard lock(mutex);
+    if (!idle->empty()) {
+      handle = idle->back();
+      idle->pop_back();
+    }
+  }
+  if (!handle)
+    if (const cudnnStatus_t status = table.create(&handle); status != CUDNN_STATUS_SUCCESS)
+      throw Error(ErrorCode::Unsupported,
+                  fmt::format("cuDNN does not start: {}", table.getErrorString(status)),
+                  "a cuDNN that fits the driver");
+  struct Return {
+    cudnnHandle_t handle;
+    ~Return() {
+      const std::lock_guard lock(mutex);
+      idle->push_back(handle);
+    }
+  } const giveBack{handle};
+  use(handle);
+}
+
+std::string cudnnVersion() {
+  if (!library().loaded()) return "no cuDNN";
+  const size_t version = cudnn().getVersion();
+  return fmt::format("cuDNN {}.{}.{}", version / 10000, version % 10000 / 100, version % 100);
+}
+
+}  // namespace carnot::cuda
