@@ -15,7 +15,8 @@
 
 namespace carnot {
 
-// Shapes by input name. An engine is tuned at opt and refuses shapes outside every profile.
+// Shapes by the name of an input or state. An engine is tuned at opt and refuses shapes outside
+// every profile.
 struct Profile {
   std::map<std::string, ShapeRange> inputs;
 };

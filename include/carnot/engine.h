@@ -78,18 +78,22 @@ class Engine {
 
   const std::vector<TensorInfo>& inputs() const;
   const std::vector<TensorInfo>& outputs() const;
+  // Tensors that keep their contents from run to run in the application's memory: runs read and
+  // write them. Key-value caches are such.
+  const std::vector<TensorInfo>& states() const;
   // Position of a name. Throws Error (InvalidArgument) naming the nearest one.
   int inputIndex(std::string_view name) const;
+  int stateIndex(std::string_view name) const;
   int outputIndex(std::string_view name) const;
   EngineInfo info() const;
-  // Dims of every input: as given, else following the symbols of those given, else at the first
-  // profile's optimum. What benchmarks use. Throws Error (InvalidArgument) for a name or rank that
-  // is no input's.
+  // Dims of every input and state: as given, else following the symbols of those given, else at the
+  // first profile's optimum. What benchmarks use. Throws Error (InvalidArgument) for a name or rank
+  // that is no input's.
   std::map<std::string, std::vector<int64_t>> typicalShapes(
       const std::map<std::string, std::vector<int64_t>>& given = {}) const;
 
-  // What a profile allows of each input; of one that is not enforced, what it was tuned for.
-  // Throws Error (InvalidArgument) when there is no such profile.
+  // What a profile allows of each input and state; of one that is not enforced, what it was tuned
+  // for. Throws Error (InvalidArgument) when there is no such profile.
   std::map<std::string, ShapeRange> profileShapes(int profile) const;
 
   // What the builder considered for each layer and why it chose, as JSON: "device", "points"

@@ -40,6 +40,15 @@ class Context {
   void setOutput(int output, void* data);
   void setOutput(std::string_view output, void* data);
 
+  // A state's dims and memory, as for inputs. Each run reads it and leaves it changed; nothing else
+  // may touch it meanwhile, and contexts that share one take turns by their caller. Its first
+  // contents are the application's to set. Where the engine's device has memory of its own, an
+  // address that it cannot reach is copied there and back at every run.
+  void setStateShape(int state, std::span<const int64_t> dims);
+  void setStateShape(std::string_view state, std::span<const int64_t> dims);
+  void setState(int state, void* data);
+  void setState(std::string_view state, void* data);
+
   // Returns when the outputs are written. Allocates no memory once a shape has run.
   void run();
 

@@ -22,7 +22,7 @@ constexpr int64_t kNoLimit = int64_t(1) << 40;
 
 const Value* findInput(const Graph& graph, const std::string& name) {
   std::vector<std::string> names;
-  for (const Value* input : graph.inputs) {
+  for (const Value* input : graph.given()) {
     if (input->name == name) return input;
     names.push_back(input->name);
   }
@@ -60,9 +60,10 @@ EngineProfile resolveOne(const Graph& graph, std::span<const EngineSymbol> symbo
   for (const auto& [name, input] : shapes.inputs) checkInput(*findInput(graph, name), input);
   EngineProfile profile;
   profile.enforced = true;
+  const std::vector<Value*> given = graph.given();
   for (const EngineSymbol& symbol : symbols) {
     std::optional<EngineProfile::Range> range;
-    for (const Value* input : graph.inputs) {
+    for (const Value* input : graph.given()) {
       auto found = shapes.inputs.find(input->name);
       if (found == shapes.inputs.end()) continue;
       for (size_t axis = 0; axis < input->type.shape.rank(); ++axis) {
@@ -77,10 +78,9 @@ EngineProfile resolveOne(const Graph& graph, std::span<const EngineSymbol> symbo
       }
     }
     if (!range)
-      invalid(
-          fmt::format("no shapes for input {} in the profile", graph.inputs[symbol.input]->name),
-          fmt::format("min, opt and max of {}, since {} is dynamic",
-                      graph.inputs[symbol.input]->type.shape.toString(), symbol.name));
+      invalid(fmt::format("no shapes for input {} in the profile", given[symbol.input]->name),
+              fmt::format("min, opt and max of {}, since {} is dynamic",
+                          given[symbol.input]->type.shape.toString(), symbol.name));
     profile.symbols.push_back(*range);
   }
   return profile;

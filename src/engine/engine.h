@@ -62,6 +62,7 @@ struct EngineTensor {
     Constant,    // section `weight`
     Shape,       // integer or Bool contents computed from the symbols when shapes are set
     Packed,      // a constant of which kernels hold their own form: no memory, in regionInputs only
+    State,       // the application's memory, read and written from run to run; plain layout
   };
   std::string name;
   Kind kind = Kind::Activation;
@@ -71,10 +72,10 @@ struct EngineTensor {
   int32_t weight = -1;               // Constant
   std::vector<DimProgram> contents;  // Shape
   // An Activation may be a view: the bytes of tensor `viewOf` (itself no view; of any kind, but
-  // only Activation and Output are written to) from `viewOffset` bytes on. So a step that writes a
-  // view of an Output writes the application's memory. An Output with `viewOf` set is a copy: the
-  // runtime fills the application's memory from that tensor after the last step; it has no
-  // `viewOffset`.
+  // only Activation, Output and State are written to) from `viewOffset` bytes on. So a step that
+  // writes a view of an Output writes the application's memory. An Output with `viewOf` set is a
+  // copy: the runtime fills the application's memory from that tensor after the last step; it has
+  // no `viewOffset`.
   int32_t viewOf = -1;
   DimProgram viewOffset;
 };
@@ -123,8 +124,9 @@ struct EngineData {
   std::vector<EngineProfile> profiles;
   std::vector<EngineGuard> guards;
   std::vector<EngineTensor> tensors;
-  // Tensors in the application's order. `inputs` holds every Input once. `outputs` holds every
-  // Output once, and may hold tensors of other kinds, which are copied out after the last step.
+  // Tensors in the application's order. `inputs` holds every Input once, then every State once.
+  // `outputs` holds every Output once, and may hold tensors of other kinds, which are copied out
+  // after the last step.
   std::vector<int32_t> inputs, outputs;
   std::vector<EngineStep> steps;
   std::vector<EngineWeight> weights;

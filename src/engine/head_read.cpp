@@ -133,7 +133,7 @@ class Reader {
 
   void readTensor(const schema::Tensor& in, EngineTensor& out) {
     out.name = text(in.name());
-    if (in.kind() > static_cast<uint8_t>(EngineTensor::Kind::Packed))
+    if (in.kind() > static_cast<uint8_t>(EngineTensor::Kind::State))
       throwDamaged("an unknown kind of tensor");
     out.kind = static_cast<EngineTensor::Kind>(in.kind());
     out.dtype = dtype(in.dtype());

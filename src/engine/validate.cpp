@@ -87,8 +87,9 @@ class Validator {
     switch (tensor.kind) {
       case Kind::Input:
       case Kind::Output:
+      case Kind::State:
         if (!tensor.layout.isPlain())
-          refuse("an input or output in " + layoutName(tensor.layout), "the plain layout");
+          refuse("an input, output or state in " + layoutName(tensor.layout), "the plain layout");
         break;
       case Kind::Activation:
       case Kind::Packed:
@@ -157,9 +158,13 @@ class Validator {
 
   void checkSignature() const {
     std::vector<int> seen(engine_.tensors.size());
+    bool states = false;
     for (int32_t index : engine_.inputs) {
-      require(isTensor(index) && engine_.tensors[index].kind == Kind::Input,
-              "a list of inputs that names another tensor", "inputs");
+      require(isTensor(index), "an input beyond the last tensor", "a tensor's index");
+      const Kind kind = engine_.tensors[index].kind;
+      states |= kind == Kind::State;
+      require(kind == (states ? Kind::State : Kind::Input),
+              "a list of inputs that names another tensor", "inputs, then states");
       require(++seen[index] == 1, "an input listed twice", "each once");
     }
     for (int32_t index : engine_.outputs) {
@@ -171,9 +176,10 @@ class Validator {
     }
     for (size_t i = 0; i < seen.size(); ++i) {
       Kind kind = engine_.tensors[i].kind;
-      if (seen[i] != 1 && (kind == Kind::Input || kind == Kind::Output))
-        refuse(fmt::format("tensor {} as an input or output in no list", engine_.tensors[i].name),
-               "every input and output listed");
+      if (seen[i] != 1 && (kind == Kind::Input || kind == Kind::Output || kind == Kind::State))
+        refuse(fmt::format("tensor {} as an input, output or state in no list",
+                           engine_.tensors[i].name),
+               "every one listed");
     }
     checkNames(engine_.inputs, "input");
     checkNames(engine_.outputs, "output");
@@ -238,9 +244,10 @@ class Validator {
       require(isTensor(index), "an output beyond the last tensor", "a tensor's index");
       const EngineTensor& tensor = engine_.tensors[index];
       const EngineTensor& root = engine_.tensors[rootOf(index)];
-      if (root.kind != Kind::Activation && (root.kind != Kind::Output || root.viewOf >= 0))
+      if (root.kind != Kind::Activation && root.kind != Kind::State &&
+          (root.kind != Kind::Output || root.viewOf >= 0))
         refuse(fmt::format("output {} in memory that is read only", tensor.name),
-               "an activation or an output");
+               "an activation, an output or a state");
       if (written[index])
         refuse(fmt::format("output {} that is written twice", tensor.name), "one writer");
       written[index] = 1;

@@ -34,6 +34,10 @@ void removeOne(std::vector<Node*>& nodes, const Node* node) {
 
 std::string_view Node::opName() const { return op ? op.name() : std::string_view("Region"); }
 
+std::vector<Update> Node::updates() const {
+  return region ? region->updates() : op ? op.definition().updates : std::vector<Update>();
+}
+
 std::vector<InferContext::Input> Node::inferInputs() const {
   std::vector<InferContext::Input> seen(inputs.size());
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -84,6 +88,8 @@ Graph Graph::clone() const {
   }
   copy.inputs = moved(inputs);
   copy.outputs = moved(outputs);
+  for (const StateOperand& state : states)
+    copy.states.push_back({values.at(state.before), values.at(state.after)});
   return copy;
 }
 
@@ -105,6 +111,14 @@ Value* Graph::addInput(const std::string& inputName, TensorType type) {
   Value* value = newValue(inputName);
   value->type = std::move(type);
   inputs.push_back(value);
+  return value;
+}
+
+Value* Graph::addState(const std::string& stateName, TensorType type) {
+  Value* value = newValue(stateName);
+  value->type = std::move(type);
+  value->isState = true;
+  states.push_back({value, value});
   return value;
 }
 
@@ -189,6 +203,9 @@ InferContext::FreshSymbol Graph::symbolsOf(Node* node) {
 }
 
 void Graph::infer(Node* node) {
+  for (const Update& update : node->updates())
+    if (update.input < node->inputs.size() && node->inputs[update.input])
+      node->outputs[update.output]->isState = node->inputs[update.input]->isState;
   try {
     const std::vector<InferContext::Input> seen = node->inferInputs();
     if (node->region) {
@@ -233,6 +250,8 @@ void Graph::replaceUses(Value* from, Value* to) {
   from->consumers.clear();
   for (Value*& output : outputs)
     if (output == from) output = to;
+  for (StateOperand& state : states)
+    if (state.after == from) state.after = to;
 }
 
 void Graph::setInput(Node* node, size_t index, Value* value) {
@@ -242,7 +261,24 @@ void Graph::setInput(Node* node, size_t index, Value* value) {
 }
 
 bool Graph::isOutput(const Value* value) const {
-  return std::find(outputs.begin(), outputs.end(), value) != outputs.end();
+  if (std::find(outputs.begin(), outputs.end(), value) != outputs.end()) return true;
+  return value->isState &&
+         std::any_of(states.begin(), states.end(),
+                     [&](const StateOperand& state) { return state.after == value; });
+}
+
+std::vector<Value*> Graph::given() const {
+  std::vector<Value*> all = inputs;
+  for (const StateOperand& state : states) all.push_back(state.before);
+  return all;
+}
+
+Node* Graph::updaterOf(const Value* value) {
+  if (!value->isState) return nullptr;
+  for (Node* node : value->consumers)
+    for (const Update& update : node->updates())
+      if (update.input < node->inputs.size() && node->inputs[update.input] == value) return node;
+  return nullptr;
 }
 
 size_t Graph::placeOf(const Node* node) const {
@@ -266,6 +302,7 @@ void Graph::erase(Node* node) {
 void Graph::eraseUnusedValues() {
   std::unordered_set<const Value*> kept(inputs.begin(), inputs.end());
   kept.insert(outputs.begin(), outputs.end());
+  for (const StateOperand& state : states) kept.insert(state.before);
   std::erase_if(values_, [&](const auto& value) {
     return !value->producer && value->consumers.empty() && !kept.contains(value.get());
   });
@@ -281,6 +318,15 @@ std::vector<Node*> Graph::nodeList() const {
 void Graph::sort() {
   auto later = [this](const Node* a, const Node* b) { return placeOf(a) > placeOf(b); };
   std::unordered_map<const Node*, size_t> waits;
+  // The nodes that wait until a node has read a state.
+  std::unordered_map<const Node*, std::vector<Node*>> updaters;
+  for (const auto& value : values_)
+    if (Node* updater = updaterOf(value.get()))
+      for (const Node* reader : value->consumers)
+        if (reader != updater) {
+          updaters[reader].push_back(updater);
+          ++waits[updater];
+        }
   std::priority_queue<Node*, std::vector<Node*>, decltype(later)> ready(later);
   for (const auto& node : nodes_) {
     size_t& count = waits[node.get()];
@@ -296,6 +342,9 @@ void Graph::sort() {
     for (Value* output : node->outputs)
       for (Node* consumer : output->consumers)
         if (--waits.at(consumer) == 0) ready.push(consumer);
+    if (auto waiting = updaters.find(node); waiting != updaters.end())
+      for (Node* updater : waiting->second)
+        if (--waits.at(updater) == 0) ready.push(updater);
   }
   numbered_ = false;
   if (placed != nodes_.size())

@@ -26,6 +26,7 @@ struct Value {
   Node* producer = nullptr;                  // null: graph input or constant
   size_t producerOutput = 0;
   std::vector<Node*> consumers;  // one entry a use; graph outputs are not counted
+  bool isState = false;          // memory that the application owns, before or after an update
 
   bool isConstant() const { return constant != nullptr; }
 };
@@ -45,10 +46,19 @@ struct Node {
 
   std::string_view opName() const;  // the operator's, or "Region"
   std::vector<InferContext::Input> inferInputs() const;
+  std::vector<Update> updates() const;  // operands that it writes
   template <typename T>
   const T* as() const {
     return op ? op.as<T>() : nullptr;
   }
+};
+
+// Memory that the application owns and that keeps its contents from run to run, as a tensor before
+// the run and the same one after the last node that updates it (one tensor where none does). Each
+// update takes the tensor that the one before gave; whatever reads a tensor stands before the node
+// that updates it.
+struct StateOperand {
+  Value *before = nullptr, *after = nullptr;
 };
 
 struct Guard {
@@ -63,6 +73,7 @@ class Graph {
 
   std::string name;
   std::vector<Value*> inputs, outputs;
+  std::vector<StateOperand> states;
   // What the application calls each output; empty: as the tensors are called, which passes may
   // exchange for equal ones (an input, a constant, the tensor of another output).
   std::vector<std::string> outputNames;
@@ -79,6 +90,7 @@ class Graph {
   Graph clone() const;  // independent, but for constants, which are shared
 
   Value* addInput(const std::string& name, TensorType type);
+  Value* addState(const std::string& name, TensorType type);
   Value* addConstant(const std::string& name, Tensor tensor);  // equal small tensors are shared
   Value* addConstant(const std::string& name, std::shared_ptr<const Tensor> tensor);
   // Appends before `before` (null: at the end), infers the outputs' types. `outputs` is their
@@ -87,18 +99,24 @@ class Graph {
                 size_t outputs = 1, Node* before = nullptr);
   Node* addRegion(const std::string& name, Region region, std::vector<Value*> inputs,
                   Node* before = nullptr);
-  void replaceUses(Value* from, Value* to);  // in nodes and graph outputs; `from` gets none
+  // In nodes, graph outputs and what states become; `from` gets none.
+  void replaceUses(Value* from, Value* to);
   void setInput(Node* node, size_t index, Value* value);
   void erase(Node* node);  // its outputs must be unused
   void eraseUnusedValues();
   void infer(Node* node);  // renews the outputs' types and contents; throws Error within the node
   void inferAll();
-  void sort();  // stable topological order; throws Error (InvalidModel) on a cycle
+  // Stable topological order, readers of a state before the node that updates it. Throws Error
+  // (InvalidModel) on a cycle.
+  void sort();
 
   const NodeList& nodes() const { return nodes_; }
   std::vector<Node*> nodeList() const;  // a snapshot, safe against changes
   const std::vector<std::unique_ptr<Value>>& values() const { return values_; }
-  bool isOutput(const Value* value) const;
+  bool isOutput(const Value* value) const;  // or what a state becomes
+  std::vector<Value*> given() const;        // what the application brings: inputs, then states
+  // The node that updates a state's tensor; null when none does.
+  static Node* updaterOf(const Value* value);
   // Where the node stands: smaller than the place of every node after it.
   size_t placeOf(const Node* node) const;
   std::string uniqueName(std::string_view stem);  // among values and symbols

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <map>
 #include <random>
@@ -184,6 +185,12 @@ class Parser {
       std::string name = line.name();
       line.expect(":");
       define(line, name, graph.addInput(name, line.type()));
+    } else if (line.accept("state")) {
+      std::string name = line.name();
+      line.expect(":");
+      define(line, name, graph.addState(name, line.type()));
+    } else if (line.accept("update")) {
+      parseUpdate(line);
     } else if (line.accept("const")) {
       std::string name = line.name();
       line.expect(":");
@@ -199,6 +206,15 @@ class Parser {
   }
 
  private:
+  void parseUpdate(Line& line) {
+    const Value* before = use(line, line.name());
+    auto state = std::ranges::find(graph.states, before, &StateOperand::before);
+    if (state == graph.states.end()) line.fail("a state");
+    line.expect("=");
+    line.skipSpace();
+    state->after = use(line, line.name());
+  }
+
   void parseNode(Line& line) {
     std::vector<std::pair<std::string, TensorType>> results;
     do {
@@ -259,6 +275,8 @@ class Parser {
 std::string printGraph(const Graph& graph) {
   std::string text = fmt::format("graph {}\n", graph.name);
   for (const Value* input : graph.inputs) text += fmt::format("input {}\n", typed(*input));
+  for (const StateOperand& state : graph.states)
+    text += fmt::format("state {}\n", typed(*state.before));
   for (const auto& value : graph.values())
     if (value->isConstant() && (!value->consumers.empty() || graph.isOutput(value.get())))
       text += fmt::format("const {} = {}\n", typed(*value), elements(*value->constant));
@@ -278,6 +296,10 @@ std::string printGraph(const Graph& graph) {
   }
   for (const Value* output : graph.outputs)
     text += fmt::format("output {}\n", quoteName(output->name));
+  for (const StateOperand& state : graph.states)
+    if (state.after != state.before)
+      text += fmt::format("update {} = {}\n", quoteName(state.before->name),
+                          quoteName(state.after->name));
   return text;
 }
 

@@ -51,6 +51,47 @@ void checkTypes(const Node& node) {
   }
 }
 
+// Updates follow each other in one line, and whatever reads a state comes before its update.
+void checkStates(const Graph& graph) {
+  for (const auto& node : graph.nodes()) {
+    for (const Update& update : node->updates()) {
+      if (update.input >= node->inputs.size() || !node->inputs[update.input] ||
+          !node->inputs[update.input]->isState)
+        broken(
+            fmt::format("node {} updates operand {}, which is no state", node->name, update.input));
+      if (!node->outputs[update.output]->isState)
+        broken(fmt::format("{} is a state after an update, and not marked so",
+                           node->outputs[update.output]->name));
+    }
+  }
+  size_t reached = 0;
+  for (const StateOperand& state : graph.states) {
+    const Value* value = state.before;
+    if (!value->isState || value->producer)
+      broken(fmt::format("state {} is computed, not given", value->name));
+    for (++reached; Node* updater = Graph::updaterOf(value); ++reached) {
+      for (const Node* reader : value->consumers)
+        if (reader != updater && graph.placeOf(reader) >= graph.placeOf(updater))
+          broken(fmt::format("node {} reads state {} after node {} has written it", reader->name,
+                             value->name, updater->name));
+      const std::vector<Update> updates = updater->updates();
+      auto takes = [&](const Update& update) { return updater->inputs[update.input] == value; };
+      if (std::ranges::count_if(updates, takes) != 1 ||
+          std::ranges::count(updater->inputs, value) != 1)
+        broken(fmt::format("node {} takes state {} twice", updater->name, value->name));
+      value = updater->outputs[std::ranges::find_if(updates, takes)->output];
+    }
+    if (value != state.after)
+      broken(fmt::format("state {} ends as {}, not as {}", state.before->name, value->name,
+                         state.after->name));
+  }
+  for (const auto& value : graph.values()) reached -= value->isState;
+  if (reached != 0) broken("a state that the graph does not list");
+  for (const auto* side : {&graph.inputs, &graph.outputs})
+    for (const Value* value : *side)
+      if (value->isState) broken(fmt::format("state {} as an input or output", value->name));
+}
+
 }  // namespace
 
 void verify(const Graph& graph) {
@@ -63,7 +104,7 @@ void verify(const Graph& graph) {
       broken(fmt::format("constant {} has a producer", value->name));
     if (value->isConstant()) defined.insert(value.get());
   }
-  for (const Value* input : graph.inputs) defined.insert(input);
+  for (const Value* input : graph.given()) defined.insert(input);
   names.clear();
   for (const auto& node : graph.nodes()) {
     if (!names.insert(node->name).second) broken(fmt::format("two nodes named {}", node->name));
@@ -89,6 +130,7 @@ void verify(const Graph& graph) {
     }
     checkTypes(*node);
   }
+  checkStates(graph);
   for (const Value* output : graph.outputs)
     if (!defined.contains(output)) broken(fmt::format("output {} is never computed", output->name));
 }

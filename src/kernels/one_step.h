@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <numeric>
 #include <variant>
 
 #include "kernels/parameters.h"
@@ -35,15 +36,16 @@ class OneStep {
   std::vector<int> runtimeInputs_;
 };
 
-// Kernels of regions that are one Op with one output. They pack nothing.
-template <typename Op>
+// Kernels of regions that are one Op, all of whose outputs leave. They pack nothing.
+template <typename Op, int Outputs = 1>
 class OneStepKernel : public Kernel {
  public:
   Support supports(const Problem& problem) const final {
     const Region& region = problem.region;
     const Op* op = region.steps.size() == 1 ? region.steps[0].op.template as<Op>() : nullptr;
-    if (!op || region.steps[0].outputCount != 1 ||
-        region.outputs != std::vector<int>{region.steps[0].firstOutput})
+    std::vector<int> outputs(Outputs);
+    if (op) std::iota(outputs.begin(), outputs.end(), region.steps[0].firstOutput);
+    if (!op || region.steps[0].outputCount != Outputs || region.outputs != outputs)
       return Refusal{
           fmt::format("carries out one {}, not {}", definitionOf<Op>().name, region.label())};
     return supportsStep(*op, OneStep(problem), problem);

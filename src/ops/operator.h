@@ -144,6 +144,14 @@ struct Placement {
   Dim offset;                // elements
 };
 
+// An operand that an operator writes: the output is that operand's memory after the step, so
+// kernels are given one address for both. The operand is a state, or comes to its reference apart,
+// which then starts from a copy.
+struct Update {
+  size_t input = 0, output = 0;
+  friend bool operator==(const Update&, const Update&) = default;
+};
+
 // One way that an ONNX node type is written in these operators.
 struct OnnxMapping {
   std::string_view domain;  // "" is ai.onnx
@@ -170,6 +178,7 @@ struct OpDef {
   // Operators that move bytes only; null for others. Empty when this use needs a copy. Outputs of
   // the context hold the inferred types.
   std::vector<Placement> (*placements)(const Operator& op, const InferContext& context) = nullptr;
+  std::vector<Update> updates;  // operands that are written; most operators have none
   std::vector<OnnxMapping> onnx;
 };
 

@@ -44,6 +44,23 @@ const Region::Step* Region::anchor() const {
 
 bool Region::allPointwise() const { return anchor() == nullptr; }
 
+std::vector<Update> Region::updates() const {
+  std::map<int, int> written;  // local tensor: the input whose memory it is
+  for (const Step& step : steps)
+    for (const Update& update : step.op.definition().updates) {
+      if (update.input >= step.inputs.size() || step.inputs[update.input] < 0) continue;
+      const int from = step.inputs[update.input];
+      auto earlier = written.find(from);
+      const int memory = earlier == written.end() ? from : earlier->second;
+      if (isInput(memory)) written[step.firstOutput + static_cast<int>(update.output)] = memory;
+    }
+  std::vector<Update> found;
+  for (size_t i = 0; i < outputs.size(); ++i)
+    if (auto memory = written.find(outputs[i]); memory != written.end())
+      found.push_back({static_cast<size_t>(memory->second), i});
+  return found;
+}
+
 uint64_t Region::hash() const {
   uint64_t result = hashCombine(static_cast<uint64_t>(inputCount), steps.size());
   auto add = [&](auto value) { result = hashCombine(result, static_cast<uint64_t>(value)); };

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <optional>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,6 +35,8 @@ struct Region {
   // The one step that is not pointwise; null when all are. Several: the first.
   const Step* anchor() const;
   bool allPointwise() const;
+  // Inputs of the region that its steps write, and the place of each among `outputs` afterwards.
+  std::vector<Update> updates() const;
   // With the symbols replaced in attributes that are shapes (Reshape's, Expand's).
   Region substitute(const std::map<std::string, Dim>& bySymbol) const;
 

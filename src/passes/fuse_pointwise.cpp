@@ -48,7 +48,7 @@ Proposal fusePointwise(const Graph& graph, Node* node, const PassOptions&) {
 
 // Every other operator is a region of its own; views and shape tensors stay operators.
 Proposal wrapOperators(const Graph& graph, Node* node, const PassOptions&) {
-  if (!isFusible(node)) return std::nullopt;
+  if (!isComputed(node)) return std::nullopt;
   Group group(graph);
   group.add(node);
   if (!group.leaving().empty()) return group.fused("wrap " + std::string(node->opName()));

@@ -142,8 +142,18 @@ Patch Group::fused(std::string label) const {
   return patch;
 }
 
-bool isFusible(const Node* node) {
-  return node->op && node->op.definition().access != Access::View && !node->as<Symbolic>();
+namespace {
+bool usesState(const Node* node) {
+  return std::ranges::any_of(node->inputs,
+                             [](const Value* input) { return input && input->isState; });
 }
+}  // namespace
+
+bool isComputed(const Node* node) {
+  if (!node->op || node->as<Symbolic>()) return false;
+  return node->op.definition().access != Access::View || usesState(node);
+}
+
+bool isFusible(const Node* node) { return isComputed(node) && !usesState(node); }
 
 }  // namespace carnot

@@ -48,7 +48,10 @@ class Group {
   std::set<Node*, Before> nodes_;
 };
 
-// Nodes that fusing takes: an operator, not yet a region, that a kernel carries out.
+// An operator, not yet a region, that a kernel carries out. A view of a state is a copy, which the
+// updates behind it do not reach.
+bool isComputed(const Node* node);
+// Of those, what fusing takes: nodes that read or write a state stay where they are.
 bool isFusible(const Node* node);
 
 }  // namespace carnot

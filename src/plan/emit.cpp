@@ -14,8 +14,9 @@ namespace carnot {
 std::vector<EngineSymbol> symbolsOf(const Graph& graph) {
   std::vector<EngineSymbol> symbols;
   std::vector<std::string> used;
-  for (size_t i = 0; i < graph.inputs.size(); ++i) {
-    const Shape& shape = graph.inputs[i]->type.shape;
+  const std::vector<Value*> given = graph.given();
+  for (size_t i = 0; i < given.size(); ++i) {
+    const Shape& shape = given[i]->type.shape;
     for (size_t axis = 0; axis < shape.rank(); ++axis) {
       shape[axis].collectSymbols(used);
       std::optional<std::string> name = shape[axis].asSymbol();
@@ -47,7 +48,7 @@ class Emitter {
     for (const EngineSymbol& symbol : engine_.symbols) symbolNames_.push_back(symbol.name);
     engine_.profiles = options_.profiles;
     for (const Guard& guard : graph_.guards) emitGuard(guard);
-    for (const Value* input : graph_.inputs) engine_.inputs.push_back(tensorOf(input));
+    for (const Value* input : graph_.given()) engine_.inputs.push_back(tensorOf(input));
     for (const auto& node : graph_.nodes())
       if (node->region && !views_.elided.contains(node.get())) emitStep(*node);
     for (size_t i = 0; i < graph_.outputs.size(); ++i) {
@@ -101,7 +102,13 @@ class Emitter {
     tensor.layout = value->layout;
     tensor.dims = programs(value->type.shape.dims());
     const Value* root = nullptr;
-    if (value->isConstant()) {
+    if (value->isState) {
+      root = stateOf(value);
+      if (root == value)
+        tensor.kind = EngineTensor::Kind::State, root = nullptr;
+      else
+        tensor.viewOffset = program(Dim(0));
+    } else if (value->isConstant()) {
       tensor.kind = EngineTensor::Kind::Constant;
       tensor.weight = weightOf(*value->constant);
     } else if (std::find(graph_.inputs.begin(), graph_.inputs.end(), value) !=
@@ -120,6 +127,17 @@ class Emitter {
     int32_t index = static_cast<int32_t>(engine_.tensors.size());
     engine_.tensors.push_back(std::move(tensor));
     return tensors_[value] = index;
+  }
+
+  // What the application gives and updates made into this tensor.
+  static const Value* stateOf(const Value* value) {
+    while (const Node* updater = value->producer)
+      for (const Update& update : updater->updates())
+        if (updater->outputs[update.output] == value) {
+          value = updater->inputs[update.input];
+          break;
+        }
+    return value;
   }
 
   int32_t weightOf(const Tensor& tensor) {

@@ -15,7 +15,8 @@ class Planner {
   ViewPlan plan() {
     for (const auto& node : graph_.nodes()) place(*node);
     for (const auto& node : graph_.nodes())
-      for (const Value* output : node->outputs) groups_[rootOf(output).root].push_back(output);
+      for (const Value* output : node->outputs)
+        if (!output->isState) groups_[rootOf(output).root].push_back(output);
     for (const auto& node : graph_.nodes())
       for (const Value* output : node->outputs)
         if (!links_.contains(output)) settle(output);
@@ -34,7 +35,14 @@ class Planner {
     return node.region->steps.size() == 1 ? &node.region->steps[0].op : nullptr;
   }
 
+  // States are read and written where they lie, in the order of the nodes: no view outlives them.
+  static bool touchesState(const Node& node) {
+    auto isState = [](const Value* value) { return value && value->isState; };
+    return std::ranges::any_of(node.inputs, isState) || std::ranges::any_of(node.outputs, isState);
+  }
+
   void place(const Node& node) {
+    if (touchesState(node)) return;
     const Operator* op = singleOperator(node);
     if (!op || !op->definition().placements || node.outputs.size() != 1) return;
     const Value* output = node.outputs[0];

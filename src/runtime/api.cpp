@@ -35,6 +35,21 @@ int indexOf(const char* what, std::string_view name, const std::vector<TensorInf
               near.empty() ? "" : fmt::format("did you mean '{}'?", near));
 }
 
+int checkedState(const Engine& engine, int state) {
+  const int count = static_cast<int>(engine.states().size());
+  if (state < 0 || state >= count)
+    throw Error(ErrorCode::InvalidArgument, fmt::format("state {}", state),
+                fmt::format("an index below {}", count));
+  return engine.state().inputOfState(state);
+}
+int checkedInput(const Engine& engine, int input) {
+  const int count = static_cast<int>(engine.inputs().size());
+  if (input >= count)
+    throw Error(ErrorCode::InvalidArgument, fmt::format("input {}", input),
+                fmt::format("an index below {}", count));
+  return input;
+}
+
 }  // namespace
 
 bool TensorInfo::isDynamic() const {
@@ -53,7 +68,10 @@ Engine wrapEngine(std::shared_ptr<const EngineData> data, int threads) {
   BindOptions options;
   options.threads = threads;
   state->loaded = LoadedEngine::create(data, options);
-  state->inputs = describe(*data, data->inputs);
+  auto firstState = std::ranges::find(data->inputs, EngineTensor::Kind::State,
+                                      [&](int32_t index) { return data->tensors[index].kind; });
+  state->inputs = describe(*data, {data->inputs.begin(), firstState});
+  state->states = describe(*data, {firstState, data->inputs.end()});
   state->outputs = describe(*data, data->outputs);
   return Engine(std::move(state));
 }
@@ -79,9 +97,13 @@ std::vector<std::byte> Engine::serialize() const {
 }
 
 const std::vector<TensorInfo>& Engine::inputs() const { return state_->inputs; }
+const std::vector<TensorInfo>& Engine::states() const { return state_->states; }
 const std::vector<TensorInfo>& Engine::outputs() const { return state_->outputs; }
 int Engine::inputIndex(std::string_view name) const {
   return indexOf("input", name, state_->inputs);
+}
+int Engine::stateIndex(std::string_view name) const {
+  return indexOf("state", name, state_->states);
 }
 int Engine::outputIndex(std::string_view name) const {
   return indexOf("output", name, state_->outputs);
@@ -117,12 +139,14 @@ std::map<std::string, std::vector<int64_t>> Engine::typicalShapes(
   if (!data.profiles.empty())
     for (size_t i = 0; i < values.size(); ++i) values[i] = data.profiles[0].symbols[i].opt;
   for (const auto& [name, dims] : given) {
-    size_t index = static_cast<size_t>(inputIndex(name));
-    const EngineTensor& tensor = data.tensors[data.inputs[index]];
+    const bool isState = std::ranges::count(state_->states, name, &TensorInfo::name) > 0;
+    const int state = isState ? stateIndex(name) : -1;
+    const int index = isState ? state_->inputOfState(state) : inputIndex(name);
+    const EngineTensor& tensor = data.tensors[data.inputs[static_cast<size_t>(index)]];
     if (dims.size() != tensor.dims.size())
       throw Error(ErrorCode::InvalidArgument,
                   fmt::format("shape [{}] for input {}", fmt::join(dims, ", "), name),
-                  state_->inputs[index].toString());
+                  (isState ? state_->states[state] : state_->inputs[index]).toString());
     for (size_t axis = 0; axis < dims.size(); ++axis)
       if (std::optional<int32_t> symbol = tensor.dims[axis].symbol()) values[*symbol] = dims[axis];
   }
@@ -176,10 +200,24 @@ const Engine& Context::engine() const { return state_->engine; }
 void Context::setProfile(int profile) { state_->context->setProfile(profile); }
 
 void Context::setInputShape(int input, std::span<const int64_t> dims) {
-  state_->context->setInputShape(input, dims);
+  state_->context->setInputShape(checkedInput(state_->engine, input), dims);
 }
 void Context::setInputShape(std::string_view input, std::span<const int64_t> dims) {
   setInputShape(state_->engine.inputIndex(input), dims);
+}
+
+void Context::setStateShape(int state, std::span<const int64_t> dims) {
+  state_->context->setInputShape(checkedState(state_->engine, state), dims);
+}
+void Context::setStateShape(std::string_view state, std::span<const int64_t> dims) {
+  setStateShape(state_->engine.stateIndex(state), dims);
+}
+
+void Context::setState(int state, void* data) {
+  state_->context->setInputAddress(checkedState(state_->engine, state), data);
+}
+void Context::setState(std::string_view state, void* data) {
+  setState(state_->engine.stateIndex(state), data);
 }
 
 std::span<const int64_t> Context::outputShape(int output) {
@@ -191,7 +229,7 @@ std::span<const int64_t> Context::outputShape(std::string_view output) {
 }
 
 void Context::setInput(int input, const void* data) {
-  state_->context->setInputAddress(input, data);
+  state_->context->setInputAddress(checkedInput(state_->engine, input), data);
 }
 void Context::setInput(std::string_view input, const void* data) {
   setInput(state_->engine.inputIndex(input), data);

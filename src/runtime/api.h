@@ -11,7 +11,9 @@ namespace carnot {
 // What the API's Engine holds.
 struct Engine::State {
   std::shared_ptr<LoadedEngine> loaded;
-  std::vector<TensorInfo> inputs, outputs;
+  std::vector<TensorInfo> inputs, states, outputs;
+  // Place of state `index` among the inputs of the engine's data.
+  int inputOfState(int index) const { return static_cast<int>(inputs.size()) + index; }
 };
 
 // What the API's Context holds.

@@ -78,7 +78,9 @@ class Context final : public ExecutionContext {
     checkAlignment("input", tensor, data);
     void*& address = inputAddresses_[index];
     addressesDirty_ |= address != data;
-    address = const_cast<void*>(data);  // no step writes an Input: validateEngine
+    // Steps write none but the states, which the application gives as its own to change:
+    // validateEngine.
+    address = const_cast<void*>(data);
   }
 
   void setOutputAddress(int index, void* data) override {
@@ -248,8 +250,9 @@ class Context final : public ExecutionContext {
     growArena();
     for (size_t i = 0; i < engine_.inputs.size(); ++i) {
       int32_t tensor = engine_.inputs[i];
-      void* data = address("input", tensor, inputAddresses_[i]);
-      pointers_[tensor] = staging_ ? staging_->input(i, data, plan_->bytes[tensor]) : data;
+      const bool state = engine_.tensors[tensor].kind == Kind::State;
+      void* data = address(state ? "state" : "input", tensor, inputAddresses_[i]);
+      pointers_[tensor] = staging_ ? staging_->input(i, data, plan_->bytes[tensor], state) : data;
     }
     for (size_t i = 0; i < engine_.outputs.size(); ++i) {
       int32_t tensor = engine_.outputs[i];
@@ -291,27 +294,33 @@ class Context final : public ExecutionContext {
                 fmt::format("{} bytes", plan_->bytes[tensor]), "set its address before the run");
   }
 
-  // Steps write outputs while inputs are still read.
+  // Steps write outputs and states while inputs are still read.
   void checkOverlaps() const {
+    for (size_t i = 0; i < engine_.inputs.size(); ++i) {
+      if (engine_.tensors[engine_.inputs[i]].kind != Kind::State) continue;
+      for (size_t j = 0; j < i; ++j)
+        checkOverlap("state", engine_.inputs[i], inputAddresses_[i], "input", engine_.inputs[j],
+                     inputAddresses_[j]);
+    }
     for (size_t i = 0; i < engine_.outputs.size(); ++i) {
       for (size_t j = 0; j < engine_.inputs.size(); ++j)
-        checkOverlap(engine_.outputs[i], outputAddresses_[i], "input", engine_.inputs[j],
+        checkOverlap("output", engine_.outputs[i], outputAddresses_[i], "input", engine_.inputs[j],
                      inputAddresses_[j]);
       for (size_t j = 0; j < i; ++j)
-        checkOverlap(engine_.outputs[i], outputAddresses_[i], "output", engine_.outputs[j],
-                     outputAddresses_[j]);
+        checkOverlap("output", engine_.outputs[i], outputAddresses_[i], "output",
+                     engine_.outputs[j], outputAddresses_[j]);
     }
   }
-  void checkOverlap(int32_t a, const void* atA, const char* what, int32_t b,
+  void checkOverlap(const char* written, int32_t a, const void* atA, const char* what, int32_t b,
                     const void* atB) const {
     auto beginA = reinterpret_cast<uintptr_t>(atA), beginB = reinterpret_cast<uintptr_t>(atB);
     size_t bytesA = plan_->bytes[a], bytesB = plan_->bytes[b];
     if (bytesA == 0 || bytesB == 0) return;
     if (beginA + bytesA <= beginB || beginB + bytesB <= beginA) return;
     throw Error(ErrorCode::InvalidArgument,
-                fmt::format("output {} in the memory of {} {}", engine_.tensors[a].name, what,
+                fmt::format("{} {} in the memory of {} {}", written, engine_.tensors[a].name, what,
                             engine_.tensors[b].name),
-                "memory of its own for each output");
+                fmt::format("memory of its own for each {}", written));
   }
 
   template <typename After>

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 
 #include "base/error.h"
@@ -36,7 +37,15 @@ class Bench {
   Bench(const Engine& engine, const BenchOptions& options, BenchReport& report)
       : context_(engine.createContext()), report_(report) {
     report.inputShapes = engine.typicalShapes(options.shapes);
-    for (const auto& [name, dims] : report.inputShapes) context_.setInputShape(name, dims);
+    for (const TensorInfo& info : engine.inputs())
+      context_.setInputShape(info.name, report.inputShapes[info.name]);
+    for (size_t i = 0; i < engine.states().size(); ++i) {
+      const TensorInfo& info = engine.states()[i];
+      const Tensor& state = tensors_.emplace_back(info.dtype, report.inputShapes[info.name]);
+      std::memset(state.as<void>(), 0, state.bytes());
+      context_.setStateShape(info.name, state.dims());
+      context_.setState(info.name, state.as<void>());
+    }
     for (size_t i = 0; i < engine.inputs().size(); ++i) {
       const TensorInfo& info = engine.inputs()[i];
       tensors_.emplace_back(info.dtype, report.inputShapes[info.name]);

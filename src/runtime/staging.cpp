@@ -20,6 +20,9 @@ void Staging::copyIn(Stream& stream) {
 }
 
 void Staging::copyOut(Stream& stream) {
+  for (const Slot& slot : inputs_)
+    if (slot.host && slot.written)
+      device_.copyFromDevice(slot.host, slot.memory->data(), slot.bytes, stream);
   for (const Slot& slot : outputs_)
     if (slot.host) device_.copyFromDevice(slot.host, slot.memory->data(), slot.bytes, stream);
 }

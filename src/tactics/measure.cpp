@@ -157,6 +157,10 @@ double Timer::time(const Problem& problem, const Candidate& candidate, const Con
     held.push_back(state_->device->allocate(std::max<size_t>(bytes, 64)));
     outputs.push_back(held.back()->data());
   }
+  for (const Update& update : problem.region.updates())
+    for (size_t i = 0; i < inputs.size(); ++i)
+      if (prepared.runtimeInputs[i] == static_cast<int>(update.input))
+        outputs[update.output] = const_cast<void*>(inputs[i]);
   std::unique_ptr<Executable> executable = bound->specialize(runtimeShapes);
   std::shared_ptr<Buffer> workspace =
       state_->device->allocate(std::max<size_t>(executable->workspaceBytes(), 64));

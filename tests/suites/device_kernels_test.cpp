@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "close_to.h"
@@ -97,6 +98,9 @@ class DeviceKernels : public ::testing::TestWithParam<std::tuple<std::string, Ke
       const Layout layout = configuration.outputs[i];
       const size_t bytes = dtypeBytes(expected.dtype(), physicalCount(layout, expected.dims()));
       outputs.push_back(guarded(bytes, offset(expected.dtype(), layout)));
+      if (const int under = instance.inputUnder(i); under >= 0)
+        outputs.back() = std::move(inputs[static_cast<size_t>(
+            std::ranges::find(runtimeInputs, under) - runtimeInputs.begin())]);
       outputPointers.push_back(outputs.back()->data());
     }
     auto workspace = guarded(executable.workspaceBytes(), 0);

@@ -39,9 +39,12 @@ EngineData fullEngine() {
   EngineStep& second = sample.step("second", {blocked, b, shape}, {view, y}, "cpu/second");
   second.region = "(a,b) c=Add(a,b) -> c";
   second.origins = {"node one", "node two", ""};
+  int32_t state = sample.state("state", {"batch", "3"});
+  int32_t updated = sample.viewOf(sample.activation("updated", {"batch", "3"}), state);
   int32_t packed = sample.weight(Tensor(DType::U8, {0}));
   second.variants[0].tunedAt = {1, 32, 32};
   second.variants.push_back({"cpu/other", 3, Bytes(100, std::byte{7}), {packed, 0}, {8, 64, 64}});
+  sample.step("third", {state, y}, {updated}, "cpu/third");
   return sample.data;
 }
 
@@ -185,7 +188,7 @@ TEST(EngineFile, RefusesEnginesThatDoNotHold) {
       {"input twice", [](EngineData& e) { e.inputs[1] = e.inputs[0]; }},
       {"input unlisted", [](EngineData& e) { e.inputs.pop_back(); }},
       {"output unlisted", [](EngineData& e) { e.outputs.erase(e.outputs.begin()); }},
-      {"output undefined", [](EngineData& e) { e.outputs.push_back(3), e.steps.pop_back(); }},
+      {"output undefined", [](EngineData& e) { e.outputs.push_back(3), e.steps.clear(); }},
       {"same names", [](EngineData& e) { e.tensors[1].name = e.tensors[0].name; }},
       {"symbol elsewhere", [](EngineData& e) { e.symbols[1].axis = 3; }},
       {"symbol of no input", [](EngineData& e) { e.symbols[0].input = -1; }},
@@ -238,6 +241,13 @@ TEST(EngineFile, RefusesEnginesThatDoNotHold) {
       {"packed as an input", [](EngineData& e) { e.steps[1].inputs[0] = 10; }},
       {"packed as an output", [](EngineData& e) { e.outputs.push_back(10); }},
       {"view of a packed one", [](EngineData& e) { e.tensors[4].viewOf = 10; }},
+      {"state unlisted", [](EngineData& e) { e.inputs.pop_back(); }},
+      {"state before an input", [](EngineData& e) { std::swap(e.inputs[1], e.inputs[2]); }},
+      {"state that is none", [](EngineData& e) { e.tensors[11].kind = EngineTensor::Kind::Shape; }},
+      {"state in a layout", [](EngineData& e) { e.tensors[11].layout = Layout::channelsLast(); }},
+      {"state with a weight", [](EngineData& e) { e.tensors[11].weight = 0; }},
+      {"state as a view", [](EngineData& e) { e.tensors[11].viewOf = 3; }},
+      {"state written twice", [](EngineData& e) { e.steps[2].outputs.push_back(12); }},
       {"region input", [](EngineData& e) { e.steps[1].regionInputs[0] = 77; }},
   };
   EXPECT_NO_THROW(validateEngine(fullEngine()));

@@ -42,6 +42,20 @@ const char* const kTexts[] = {
     "%b : float32[max(batch, 2), floordiv(seq + 1, 2)] = "
     "region \"(a) b=Gelu{approximate=\\\"tanh\\\"}(a) c=Add(b,a) -> b,c\"(%x)\n"
     "output %b\noutput %a\n",
+    "graph states\n"
+    "input %q : float32[tokens, 2, 8]\n"
+    "input %t : int32[sequences, most]\n"
+    "input %s : int32[sequences + 1]\n"
+    "input %l : int32[sequences]\n"
+    "state %c : float32[blocks, 2, 2, 4, 8]\n"
+    "state %unchanged : int64[]\n"
+    "%r : float32[blocks, 2, 2, 4, 8] = Relu(%c)\n"
+    "%y : float32[tokens, 2, 8], %d : float32[blocks, 2, 2, 4, 8] = "
+    "PagedAttention{scale=0.5}(%q, %q, %q, %c, %t, %s, %l)\n"
+    "%z : float32[tokens, 2, 8], %e : float32[blocks, 2, 2, 4, 8] = "
+    "PagedAttention{scale=0.25}(%y, %y, %y, %d, %t, %s, %l)\n"
+    "output %z\noutput %r\n"
+    "update %c = %e\n",
     "graph absent inputs and several outputs\n"
     "input %x : float32[2, 4]\n"
     "const %w : float32[4] = [1, 2, 3, 4]\n"
@@ -118,6 +132,53 @@ TEST(Graph, SortKeepsTheOrderWhereItIsFree) {
   Graph graph = parseGraph(text);
   graph.sort();
   EXPECT_EQ(printGraph(graph), text);
+}
+
+// What stands between the interface and the outputs, in its order.
+std::string withState(const std::string& nodes) {
+  return "graph g\ninput %q : float32[5, 2, 8]\ninput %t : int32[1, 3]\ninput %s : int32[2]\n"
+         "input %l : int32[1]\nstate %c : float32[3, 2, 2, 4, 8]\n" +
+         nodes + "output %z\noutput %r\nupdate %c = %d\n";
+}
+const std::string kReader = "%r : float32[3, 2, 2, 4, 8] = Relu(%c)\n";
+const std::string kUpdater =
+    "%z : float32[5, 2, 8], %d : float32[3, 2, 2, 4, 8] = "
+    "PagedAttention(%q, %q, %q, %c, %t, %s, %l)\n";
+
+TEST(Graph, StatesAreReadBeforeTheyAreWritten) {
+  Graph graph = parseGraph(withState(kUpdater + kReader));
+  EXPECT_THROW(verify(graph), Error);
+  graph.sort();
+  verify(graph);
+  EXPECT_EQ(printGraph(graph), withState(kReader + kUpdater));
+  verify(graph.clone());
+  EXPECT_EQ(printGraph(graph.clone()), printGraph(graph));
+}
+
+TEST(Graph, StatesThatDoNotHold) {
+  using Break = void (*)(Graph&);
+  const std::pair<const char*, Break> cases[] = {
+      {"ends as another tensor", [](Graph& g) { g.states[0].after = g.states[0].before; }},
+      {"is not listed", [](Graph& g) { g.states.clear(); }},
+      {"is an output", [](Graph& g) { g.outputs.push_back(g.states[0].after); }},
+      {"is an input too", [](Graph& g) { g.inputs.push_back(g.states[0].before); }},
+      {"is updated twice",
+       [](Graph& g) {
+         Node* node = g.nodeList()[1];
+         g.addNode("again", node->op, node->inputs, 2);
+       }},
+      {"is no state",
+       [](Graph& g) {
+         Value* other = g.addInput("other", g.states[0].before->type);
+         g.setInput(g.nodeList()[1], 3, other);
+       }},
+  };
+  for (const auto& [name, damage] : cases) {
+    Graph graph = parseGraph(withState(kReader + kUpdater));
+    verify(graph);
+    damage(graph);
+    EXPECT_THROW(verify(graph), Error) << name;
+  }
 }
 
 TEST(Graph, SortFindsCycles) {

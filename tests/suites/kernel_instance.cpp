@@ -106,6 +106,18 @@ Problem Instance::problem(const DeviceTraits& device) const {
   return problem;
 }
 
+int Instance::outputOver(int input) const {
+  for (const Update& update : region.updates())
+    if (update.input == static_cast<size_t>(input)) return static_cast<int>(update.output);
+  return -1;
+}
+
+int Instance::inputUnder(size_t output) const {
+  for (const Update& update : region.updates())
+    if (update.output == output) return static_cast<int>(update.input);
+  return -1;
+}
+
 Instance makeInstance(const KernelCase& kernelCase) {
   Instance instance;
   instance.region = Region::parse(kernelCase.region);

@@ -25,6 +25,9 @@ struct Instance {
   std::map<std::string, int64_t> symbols;
 
   Problem problem(const DeviceTraits& device) const;
+  // The output that a kernel writes into an input's memory, and the other way; -1: none.
+  int outputOver(int input) const;
+  int inputUnder(size_t output) const;
 };
 
 Instance makeInstance(const KernelCase& kernelCase);

@@ -56,7 +56,7 @@ std::vector<Tensor> runGuarded(const Executable& executable, const Instance& ins
     Layout layout = configuration.inputs[static_cast<size_t>(input)];
     inputs.push_back(guardedTensor(tensor.dtype(), tensor.dims(), layout, touching));
     toLayout(tensor, layout, *inputs.back());
-    inputs.back()->forbidWrites();
+    if (instance.outputOver(input) < 0) inputs.back()->forbidWrites();
     inputPointers.push_back(inputs.back()->data());
   }
   std::vector<void*> outputPointers;
@@ -65,6 +65,9 @@ std::vector<Tensor> runGuarded(const Executable& executable, const Instance& ins
     outputs.push_back(
         guardedTensor(expected.dtype(), expected.dims(), configuration.outputs[i], touching));
     outputs.back()->fill(0xFF);
+    if (const int under = instance.inputUnder(i); under >= 0)
+      outputs.back() = std::move(inputs[static_cast<size_t>(
+          std::ranges::find(runtimeInputs, under) - runtimeInputs.begin())]);
     outputPointers.push_back(outputs.back()->data());
   }
   GuardedMemory workspace(executable.workspaceBytes(), 64, touching);

@@ -193,6 +193,57 @@ TEST(Runtime, ViewsShareMemory) {
   }
 }
 
+// y = s before the run, which leaves s = 2 * (s + x).
+EngineData accumulator() {
+  SampleEngine sample;
+  int32_t x = sample.input("x", {"n"});
+  int32_t s = sample.state("s", {"n"});
+  int32_t y = sample.output("y", {"n"});
+  int32_t after = sample.viewOf(sample.activation("after", {"n"}), s);
+  sum(sample, "read", {s}, y, 1);
+  sum(sample, "update", {s, x}, after, 2);
+  return sample.data;
+}
+
+TEST(Runtime, StatesKeepTheirContents) {
+  auto engine = loaded(accumulator());
+  auto context = engine->createContext(), other = engine->createContext();
+  std::vector<float> x = {1, 2, 3}, y(3), s(3), apart = {7, 7, 7};
+  const int64_t dims[] = {3};
+  for (auto* each : {&context, &other}) {
+    (*each)->setInputShape(0, dims);
+    (*each)->setInputShape(1, dims);
+    (*each)->setInputAddress(0, x.data());
+    (*each)->setOutputAddress(0, y.data());
+  }
+  context->setInputAddress(1, s.data());
+  other->setInputAddress(1, apart.data());
+  for (float before : {0.0f, 2.0f, 6.0f}) {
+    context->run();
+    EXPECT_EQ(y, (std::vector<float>{before, 2 * before, 3 * before}));
+  }
+  EXPECT_EQ(s, (std::vector<float>{14, 28, 42}));
+  other->run();
+  EXPECT_EQ(apart, (std::vector<float>{16, 18, 20}));
+  EXPECT_EQ(s, (std::vector<float>{14, 28, 42}));
+}
+
+TEST(Runtime, StatesHaveMemoryOfTheirOwn) {
+  auto context = loaded(accumulator())->createContext();
+  std::vector<float> x(3), y(3);
+  const int64_t dims[] = {3};
+  context->setInputShape(0, dims);
+  expectMentions(errorOf([&] { context->run(); }), {"s"});
+  context->setInputShape(1, dims);
+  context->setInputAddress(0, x.data());
+  context->setOutputAddress(0, y.data());
+  expectMentions(errorOf([&] { context->run(); }), {"no memory for state s"});
+  context->setInputAddress(1, x.data() + 1);
+  expectMentions(errorOf([&] { context->run(); }), {"state s", "input x"});
+  context->setInputAddress(1, y.data() + 1);
+  expectMentions(errorOf([&] { context->run(); }), {"output y", "input s"});
+}
+
 TEST(Runtime, CopiesOutWhatNoStepWrites) {
   SampleEngine sample;
   int32_t x = sample.input("x", {"n"});

@@ -36,6 +36,13 @@ class SampleEngine {
     data.inputs.push_back(index);
     return index;
   }
+  // After all inputs. A step writes a view of it.
+  int32_t state(const std::string& name, const std::vector<std::string>& dims,
+                DType dtype = DType::F32) {
+    int32_t index = input(name, dims, dtype);
+    data.tensors[index].kind = EngineTensor::Kind::State;
+    return index;
+  }
   int32_t output(const std::string& name, const std::vector<std::string>& dims,
                  DType dtype = DType::F32) {
     int32_t index = add(name, EngineTensor::Kind::Output, dims, dtype);
