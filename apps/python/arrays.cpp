@@ -58,7 +58,7 @@ bool suits(nb::dlpack::dtype has, DType needs) {
 }
 
 struct Named {
-  const char* what;  // "input", "output"
+  const char* what;  // "input", "output", "state"
   const TensorInfo& info;
 };
 
@@ -73,7 +73,7 @@ Array importArray(const Named& named, nb::handle object) {
   Array array;
   if (nb::try_cast(object, array, /*convert=*/false)) return array;
   std::string type = nb::cast<std::string>(object.type().attr("__name__"));
-  bool writes = std::string_view(named.what) == "output";
+  bool writes = std::string_view(named.what) != "input";
   refuse(named, fmt::format("a {} whose memory cannot be {}", type, writes ? "written" : "read"),
          fmt::format("a {}NumPy array or one with DLPack", writes ? "writable " : ""), "");
 }
@@ -146,6 +146,15 @@ OutputArray setOutputArray(Context& context, int index, nb::handle object, bool 
   else
     checkShape(named, shapeOf(array), context.outputShape(index));
   context.setOutput(index, array.data());
+  return array;
+}
+
+OutputArray setStateArray(Context& context, int index, nb::handle object) {
+  Named named{"state", context.engine().states().at(index)};
+  auto array = importArray<OutputArray>(named, object);
+  check(named, array, named.info.dtype);
+  context.setStateShape(index, shapeOf(array));
+  context.setState(index, array.data());
   return array;
 }
 

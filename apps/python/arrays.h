@@ -21,5 +21,7 @@ using OutputArray = nanobind::ndarray<>;
 InputArray setInputArray(Context& context, int index, nanobind::handle array,
                          const std::optional<std::vector<int64_t>>& packed);
 OutputArray setOutputArray(Context& context, int index, nanobind::handle array, bool packed);
+// A state's memory, which runs read and write; its shape becomes the state's.
+OutputArray setStateArray(Context& context, int index, nanobind::handle array);
 
 }  // namespace carnot::python

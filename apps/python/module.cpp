@@ -32,6 +32,7 @@ class ArrayContext {
   explicit ArrayContext(const Engine& engine)
       : context_(engine.createContext()),
         inputs_(engine.inputs().size()),
+        states_(engine.states().size()),
         outputs_(engine.outputs().size()) {}
 
   void setInput(int index, nb::handle array, const std::optional<Shape>& packed) {
@@ -39,6 +40,9 @@ class ArrayContext {
   }
   void setOutput(int index, nb::handle array, bool packed) {
     outputs_.at(index) = setOutputArray(context_, index, array, packed);
+  }
+  void setState(int index, nb::handle array) {
+    states_.at(index) = setStateArray(context_, index, array);
   }
   Shape outputShape(int index) {
     auto dims = context_.outputShape(index);
@@ -53,7 +57,7 @@ class ArrayContext {
     nb::gil_scoped_release released;
     return profileLayers(context_, runs);
   }
-  // Lets go of the arrays of the last run.
+  // Lets go of the arrays of the last run; those of states stay.
   void clear() {
     for (InputArray& array : inputs_) array = {};
     for (OutputArray& array : outputs_) array = {};
@@ -67,7 +71,7 @@ class ArrayContext {
  private:
   Context context_;
   std::vector<InputArray> inputs_;
-  std::vector<OutputArray> outputs_;
+  std::vector<OutputArray> states_, outputs_;
 };
 
 nb::dict infoOf(const Engine& engine) {
@@ -131,8 +135,10 @@ void bindEngine(nb::module_& m) {
            })
       .def_prop_ro("inputs", &Engine::inputs)
       .def_prop_ro("outputs", &Engine::outputs)
+      .def_prop_ro("states", &Engine::states)
       .def("input_index", &Engine::inputIndex)
       .def("output_index", &Engine::outputIndex)
+      .def("state_index", &Engine::stateIndex)
       .def("info", &infoOf)
       .def("explain", &Engine::explain)
       .def("profile_shapes",
@@ -151,6 +157,7 @@ void bindEngine(nb::module_& m) {
            nb::arg("packed") = nb::none())
       .def("set_output", &ArrayContext::setOutput, nb::arg("index"), nb::arg("array"),
            nb::arg("packed") = false)
+      .def("set_state", &ArrayContext::setState)
       .def("output_shape", &ArrayContext::outputShape)
       .def("run", &ArrayContext::run)
       .def("run_watched", &ArrayContext::runWatched)

@@ -1,5 +1,6 @@
 #include "python/network.h"
 
+#include <carnot/llm.h>
 #include <carnot/network.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
@@ -39,11 +40,22 @@ nb::object constantOf(const Network& network, std::string_view tensor) {
                         nb::bytes(constant->data.data(), constant->data.size()));
 }
 
-void setType(Network& network, std::string_view tensor, std::string_view name) {
+DType typeNamed(std::string_view name) {
   DType type;
   if (!parseDType(name, type))
     throw Error(ErrorCode::InvalidArgument, "a type named " + std::string(name), "an element type");
-  network.setDType(tensor, type);
+  return type;
+}
+
+void setType(Network& network, std::string_view tensor, std::string_view name) {
+  network.setDType(tensor, typeNamed(name));
+}
+
+Network convert(const std::string& folder, std::string_view type, std::string_view cacheType,
+                int64_t blockSize) {
+  const CheckpointOptions options{typeNamed(type), typeNamed(cacheType), blockSize};
+  nb::gil_scoped_release released;
+  return convertCheckpoint(folder, options);
 }
 
 }  // namespace
@@ -72,6 +84,7 @@ void bindNetwork(nb::module_& m) {
       .def_prop_rw("name", &Network::name, &Network::setName)
       .def("inputs", &Network::inputs)
       .def("outputs", &Network::outputs)
+      .def("states", &Network::states)
       .def("layer_count", &Network::layerCount)
       .def("layer", &Network::layer)
       .def("tensor", &Network::tensor)
@@ -84,6 +97,8 @@ void bindNetwork(nb::module_& m) {
              network.setInputShape(input, dims);
            })
       .def("set_dtype", &setType);
+  m.def("convert_checkpoint", &convert, nb::arg("folder"), nb::arg("dtype"), nb::arg("cache_dtype"),
+        nb::arg("block_size"));
   m.def("merge_timings", &mergeTimings, nb::arg("first"), nb::arg("second"));
 }
 

@@ -59,6 +59,7 @@ class Network {
 
   std::vector<TensorInfo> inputs() const;   // in order
   std::vector<TensorInfo> outputs() const;  // in order, under the application's names
+  std::vector<TensorInfo> states() const;   // as Engine::states
   size_t layerCount() const;
   NetworkLayer layer(size_t index) const;  // in topological order
   // Any tensor by its name; nullopt when there is none.
@@ -86,10 +87,10 @@ class Network {
   void setDType(std::string_view tensor, DType dtype);
 
   struct State;
+  explicit Network(std::unique_ptr<State> state);
   const State& state() const { return *state_; }
 
  private:
-  explicit Network(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
 

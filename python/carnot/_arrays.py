@@ -118,6 +118,14 @@ def set_input(native: Any, index: int, info: Any, value: Any) -> None:
     native.set_input(index, value)
 
 
+def set_state(native: Any, index: int, info: Any, array: Any) -> None:
+    """Gives state `index` its memory, which must be writable where it lies."""
+    type = type_of(info.dtype)
+    if isinstance(array, np.ndarray) and type.per_byte == 1 and array.dtype == type.dtype:
+        array = array.view(type.raw)
+    native.set_state(index, array)
+
+
 def _from_values(info: Any, type: Type, value: Any) -> np.ndarray:
     """Numbers and nested lists take the declared type."""
     try:

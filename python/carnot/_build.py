@@ -62,12 +62,13 @@ def build(model: Any, *, profiles: Ranges | Iterable[Ranges] | None = None,
           patch_limit: int | None = None,
           patches: Callable[[AppliedPatch], None] | None = None,
           progress: Callable[[str, int, int], None] | None = None) -> Engine | None:
-    """Builds an engine from an ONNX model for this machine.
+    """Builds an engine from a model for this machine.
 
     Messages go to the logger "carnot". Ctrl-C cancels the build.
 
     Args:
-        model: a path, the bytes of an ONNX file, or an onnx.ModelProto.
+        model: a path, the bytes of an ONNX file, an onnx.ModelProto, or a network that
+            carnot.llm.convert_checkpoint gives.
         profiles: the shapes to tune for and to enforce: by input name one shape, or (min, opt, max);
             one such dict, or several. None: dimension 0 is tuned at 1, other dynamic ones at 128, and
             every shape runs.
@@ -98,7 +99,7 @@ def build(model: Any, *, profiles: Ranges | Iterable[Ranges] | None = None,
         model = model.SerializeToString()
     elif isinstance(model, (bytearray, memoryview)):
         model = bytes(model)
-    elif not isinstance(model, bytes):
+    elif not isinstance(model, (bytes, _carnot.Network)):
         try:
             model = os.fspath(model)
         except TypeError:

@@ -13,7 +13,7 @@ import numpy as np
 
 import _carnot
 
-from ._arrays import Output, set_input, type_of
+from ._arrays import Output, set_input, set_state, type_of
 from ._error import Error
 from ._text import explanation_text, layer_table
 from ._watch import LayerOutput
@@ -151,6 +151,18 @@ class Context:
         """
         return self._locked(lambda: self._watch(inputs, watcher))
 
+    def set_state(self, name: str, array: Any) -> None:
+        """Gives a state its memory, for every run from now on.
+
+        Args:
+            name: of one of the engine's states.
+            array: a writable, contiguous array of the declared type, which runs read and write; its
+                shape becomes the state's. What it holds at first is the caller's to say.
+        """
+        index = self._engine._native.state_index(name)
+        info = self._engine.states[index]
+        self._locked(lambda: set_state(self._native, index, info, array))
+
     def memory(self) -> tuple[int, int]:
         """Bytes between layers at the last run's shapes, and the least that any placement needs."""
         return self._native.memory()
@@ -209,6 +221,8 @@ class Engine:
 
     Attributes:
         inputs, outputs: tuples of TensorInfo, in the model's order.
+        states: tuples of TensorInfo: what keeps its contents from run to run (key-value caches), in
+            arrays that Context.set_state gives.
         info: a dict: producer, model, device, isa, threads, layers, weight_bytes, profiles, …
     """
 
@@ -216,6 +230,7 @@ class Engine:
         self._native = native
         self.inputs = _infos(native.inputs)
         self.outputs = _infos(native.outputs)
+        self.states = _infos(native.states)
         self._idle: list[Context] = []
 
     @property
@@ -243,6 +258,8 @@ class Engine:
                   for name, value in given.items()}
         random = np.random.default_rng(1)
         for name, shape in self._native.typical_shapes(shapes).items():
+            if any(state.name == name for state in self.states):
+                continue
             if name not in given or isinstance(given[name], tuple):
                 dtype = self.inputs[self._native.input_index(name)].numpy_dtype
                 real = dtype.kind in "fcV"

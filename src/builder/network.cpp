@@ -53,10 +53,9 @@ Port& anyPort(Network::State& state, std::string_view name) {
   return found != state.inputs.end() ? *found : portNamed(state.outputs, name, "input or output");
 }
 
-std::unique_ptr<Network::State> import(OnnxModel model) {
+std::unique_ptr<Network::State> stateOf(Graph graph) {
   auto state = std::make_unique<Network::State>();
-  state->model = std::make_shared<const OnnxModel>(std::move(model));
-  state->graph = importOnnx(*state->model);
+  state->graph = std::move(graph);
   state->name = state->graph.name;
   for (const Value* input : state->graph.inputs)
     state->inputs.push_back({input->name, input->name, input->type.dtype});
@@ -64,6 +63,13 @@ std::unique_ptr<Network::State> import(OnnxModel model) {
     const Value& output = *state->graph.outputs[i];
     state->outputs.push_back({output.name, state->graph.outputNames[i], output.type.dtype});
   }
+  return state;
+}
+
+std::unique_ptr<Network::State> import(OnnxModel model) {
+  auto owned = std::make_shared<const OnnxModel>(std::move(model));
+  auto state = stateOf(importOnnx(*owned));
+  state->model = std::move(owned);
   return state;
 }
 
@@ -97,6 +103,8 @@ OnnxModel ownedModel(std::span<const std::byte> bytes, const std::string& folder
   std::span<const std::byte> span(static_cast<const std::byte*>(copy->data()), bytes.size());
   return readOnnxBytes(span, copy, folder);
 }
+
+Network networkOf(Graph graph) { return Network(stateOf(std::move(graph))); }
 
 Graph networkGraph(const Network& network) {
   const Network::State& state = network.state();
@@ -170,6 +178,14 @@ std::vector<TensorInfo> Network::inputs() const {
 std::vector<TensorInfo> Network::outputs() const {
   std::vector<TensorInfo> infos;
   for (const Port& port : state_->outputs) infos.push_back(describe(state_->graph, port));
+  return infos;
+}
+
+std::vector<TensorInfo> Network::states() const {
+  std::vector<TensorInfo> infos;
+  for (const StateOperand& state : state_->graph.states)
+    infos.push_back(
+        {state.before->name, state.before->type.dtype, dimTexts(state.before->type.shape)});
   return infos;
 }
 
@@ -247,6 +263,9 @@ void Network::setInputShape(std::string_view input, std::span<const int64_t> dim
     else
       shape.push(declared[axis]);
   }
+  if (!state_->model)
+    throw Error(ErrorCode::Unsupported, "a network of no ONNX model",
+                "one, which is read anew with other shapes", "give a profile when it is built");
   ImportOptions importing = state_->importing;
   importing.inputShapes.insert_or_assign(port.tensor, std::move(shape));
   state_->graph = importOnnx(*state_->model, importing);

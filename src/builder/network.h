@@ -20,6 +20,9 @@ struct Network::State {
   std::vector<Port> inputs, outputs;
 };
 
+// A network of a graph that is no model's.
+Network networkOf(Graph graph);
+
 // The graph that the network stands for, the application's own to change.
 Graph networkGraph(const Network& network);
 
