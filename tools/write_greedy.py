@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Writes tests/models/greedy.json: what Hugging Face transformers generates greedily in float32.
 
-Usage: .venv-bench/bin/python tools/write_greedy.py. Needs torch, transformers and tokenizers
+Usage: .venv-bench/bin/python tools/write_greedy.py [--check]. With --check the file stays, and the
+exit status says whether the tokens are those that it holds. Needs torch, transformers and tokenizers
 (requirements-bench.txt); the tests that read the file need none of them.
 
 For each model of models/ and each prompt: the prompt's tokens (with the token that begins a text), the
@@ -10,6 +11,7 @@ which says how far rounding is from changing the outcome.
 """
 
 import json
+import sys
 from pathlib import Path
 
 import torch
@@ -63,11 +65,18 @@ def main():
                                  "least_margin": round(margin, 5)})
             print(f"{name}: {len(prompt)} + {len(tokens)} tokens, least margin {margin:.5f}: "
                   f"{tokenizer.decode(tokens)!r}")
+    path = ROOT / "tests/models/greedy.json"
+    if "--check" in sys.argv[1:]:
+        known = json.loads(path.read_text())
+        same = {name: [case["tokens"] for case in cases] == [case["tokens"] for case in known[name]]
+                for name, cases in result.items()}
+        print(f"the file's tokens: {same}")
+        sys.exit(0 if all(same.values()) else 1)
     rows = []
     for name, cases in result.items():
         lines = ",\n".join("    " + json.dumps(case) for case in cases)
         rows.append(f'  "{name}": [\n{lines}\n  ]')
-    (ROOT / "tests/models/greedy.json").write_text("{\n" + ",\n".join(rows) + "\n}\n")
+    path.write_text("{\n" + ",\n".join(rows) + "\n}\n")
 
 
 if __name__ == "__main__":
