@@ -70,6 +70,9 @@ class BuildOptions:
     profiles: Sequence[Mapping[str, Sequence[Sequence[int]]]]  # reads as their number
     permits: Sequence[str]  # reads as their number
     tf32: bool
+    # (computes in, gives) by layer, "" for neither; reads as their number
+    layer_precisions: Mapping[str, tuple[str, str]]
+    precision_constraints: int  # 0 none, 1 prefer, 2 obey
     threads: int
     isa: str
     optimization_level: int

@@ -89,6 +89,12 @@ void addBuildFlags(CLI::App& app, SourceFlags& flags, const std::string& shapesM
   addSwitch(
       "--noTF32", [&build] { build.tf32 = false; },
       "compute products of float32 in full on a GPU too");
+  addSwitch(
+      "--fp16", [&build] { build.permits.insert(DType::F16); },
+      "let layers of float32 compute in float16 on a GPU");
+  addSwitch(
+      "--bf16", [&build] { build.permits.insert(DType::BF16); },
+      "let layers of float32 compute in bfloat16 on a GPU");
   add("--timingCache", build.timingCache, "FILE",
       "where timings are kept between builds, or none; default: in the user's cache folder");
   add("--buildBudget", build.budgetSeconds, "SECONDS", "time for timing kernels; default: no limit")

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -27,14 +28,27 @@ void setProfiles(Options& options, const std::vector<std::map<std::string, Shape
   }
 }
 
+DType typeNamed(const std::string& name) {
+  DType type;
+  if (!parseDType(name, type))
+    throw Error(ErrorCode::InvalidArgument, fmt::format("a type named {}", name),
+                "an element type, such as float16");
+  return type;
+}
+
 void setPermits(Options& options, const std::vector<std::string>& names) {
   options.permits.clear();
-  for (const std::string& name : names) {
-    DType type;
-    if (!parseDType(name, type))
-      throw Error(ErrorCode::InvalidArgument, fmt::format("a type named {}", name),
-                  "an element type, such as float16");
-    options.permits.insert(type);
+  for (const std::string& name : names) options.permits.insert(typeNamed(name));
+}
+
+// By layer: what it computes in and what it gives; "" asks nothing.
+void setLayerPrecisions(Options& options,
+                        const std::map<std::string, std::pair<std::string, std::string>>& layers) {
+  options.layerPrecisions.clear();
+  for (const auto& [name, types] : layers) {
+    LayerPrecision& layer = options.layerPrecisions[name];
+    if (!types.first.empty()) layer.compute = typeNamed(types.first);
+    if (!types.second.empty()) layer.output = typeNamed(types.second);
   }
 }
 
@@ -48,6 +62,15 @@ void bindBuildOptions(nb::module_& m) {
       .def_prop_rw(
           "permits", [](const Options& options) { return options.permits.size(); }, &setPermits)
       .def_rw("tf32", &Options::tf32)
+      .def_prop_rw(
+          "layer_precisions", [](const Options& options) { return options.layerPrecisions.size(); },
+          &setLayerPrecisions)
+      .def_prop_rw(
+          "precision_constraints",
+          [](const Options& options) { return static_cast<int>(options.precisionConstraints); },
+          [](Options& options, int constraints) {
+            options.precisionConstraints = static_cast<PrecisionConstraints>(constraints);
+          })
       .def_rw("threads", &Options::threads)
       .def_rw("isa", &Options::isa)
       .def_rw("optimization_level", &Options::optimizationLevel)

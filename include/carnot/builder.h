@@ -2,6 +2,7 @@
 
 #include <carnot/engine.h>
 #include <carnot/log.h>
+#include <carnot/precision.h>
 
 #include <atomic>
 #include <cstddef>
@@ -45,9 +46,13 @@ struct BuildOptions {
   // Such JSON in the caller's hands, in place of a file: read first (empty: none), then replaced by
   // what is known after the build.
   std::string* timings = nullptr;
-  // Float types that layers may compute in beside their own. A permission: the log (Info) says what
-  // it was used for.
+  // Float types that layers of float32 may compute in. A permission: where kernels of the device
+  // compute in one (float16 first), layers do that are safe in it; the log (Info) says how many,
+  // and which stay and why.
   std::set<DType> permits;
+  // By ONNX node, or by a Network's layer, beside `permits`: what is asked of single layers.
+  std::map<std::string, LayerPrecision> layerPrecisions;
+  PrecisionConstraints precisionConstraints = PrecisionConstraints::None;
   // Whether products of float32 may round their operands to TF32 (10 bits of mantissa), where the
   // device has it. Results then agree to about 2e-3; without it to about 1e-4.
   bool tf32 = true;

@@ -54,8 +54,9 @@ def _range(name: str, value: Any) -> list[list[int]]:
 
 
 def build(model: Any, *, profiles: Ranges | Iterable[Ranges] | None = None,
-          threads: int | None = None, isa: str = "native", tf32: bool = True,
-          optimization_level: int = 3,
+          threads: int | None = None, isa: str = "native", permits: Iterable[str] = (),
+          tf32: bool = True, layer_precisions: Mapping[str, str] | None = None,
+          precision_constraints: str = "obey", optimization_level: int = 3,
           budget: float | None = None, timing_cache: str | os.PathLike[str] | bool | None = None,
           dump_ir: str | os.PathLike[str] | None = None, stop_after: str | None = None,
           skip_passes: Iterable[str] = (), without_kernels: Iterable[str] = (),
@@ -75,7 +76,13 @@ def build(model: Any, *, profiles: Ranges | Iterable[Ranges] | None = None,
         threads: to use; None: CARNOT_THREADS if set, else the cores allowed to the process.
         isa: instruction sets to build for: "native", "portable", "avx2", "avx512", or names joined
             by "+".
+        permits: "float16", "bfloat16": what layers of float32 may compute in, where kernels of the
+            device compute in it and the layer is safe in it; the log says how many do.
         tf32: products of float32 may round their operands to TF32, on a GPU that has it.
+        layer_precisions: what single ONNX nodes must compute in, by name: "float32", "float16",
+            "bfloat16".
+        precision_constraints: what becomes of those that cannot be had: "obey": an Error,
+            "prefer": a warning, "none": nothing is asked.
         optimization_level: 0 (no timing) to 5 (every candidate is timed).
         budget: seconds for timing kernels; None: no limit.
         timing_cache: the JSON file that keeps measurements; None: in the user's cache folder; False:
@@ -114,7 +121,11 @@ def build(model: Any, *, profiles: Ranges | Iterable[Ranges] | None = None,
                         for profile in profiles]
     options.threads = _threads(threads)
     options.isa = isa
+    options.permits = list(permits)
     options.tf32 = tf32
+    options.layer_precisions = {name: (dtype, "")
+                                for name, dtype in (layer_precisions or {}).items()}
+    options.precision_constraints = _constraints(precision_constraints)
     options.optimization_level = optimization_level
     options.budget = -1.0 if budget is None else float(budget)
     options.timing_cache = _cache(timing_cache)
@@ -131,6 +142,14 @@ def build(model: Any, *, profiles: Ranges | Iterable[Ranges] | None = None,
         log=lambda severity, message: _log.log(_LEVELS[severity], "%s", message),
         progress=progress, patches=patches and (lambda *fields: patches(AppliedPatch(*fields))))
     return Engine(native) if native else None
+
+
+def _constraints(name: str) -> int:
+    known = ("none", "prefer", "obey")
+    if name not in known:
+        raise Error("InvalidArgument", f"precision_constraints = {name!r}",
+                    "none, prefer or obey")
+    return known.index(name)
 
 
 def _limit(patch_limit: int | None) -> int:

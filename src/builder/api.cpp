@@ -74,6 +74,8 @@ CompileOptions compileOptions(const BuildOptions& options) {
   else
     out.timingCache = timingCachePath(options.timingCache);
   out.permits = options.permits;
+  out.layerPrecisions = options.layerPrecisions;
+  out.precisionConstraints = options.precisionConstraints;
   out.tf32 = options.tf32;
   out.workspaceBytes = options.workspaceBytes;
   out.passes.skip.insert(options.skipPasses.begin(), options.skipPasses.end());

@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "base/error.h"
+#include "builder/precision.h"
 #include "builder/profiles.h"
 #include "ir/verify.h"
 #include "plan/emit.h"
@@ -24,6 +25,7 @@ struct State {
   Graph graph;
   const CompileOptions& options;
   int64_t patches;  // applied so far
+  PrecisionPlan precision;
   std::vector<EngineSymbol> symbols;
   std::vector<EngineProfile> profiles;
   TacticOptions tacticOptions;
@@ -34,6 +36,7 @@ struct State {
 
 void rewrite(State& state, Phase phase) {
   PassOptions options = state.options.passes;
+  options.precision = state.precision.passes;
   options.afterPass = [&](const PassReport& report, const Graph& graph) {
     if (state.options.passes.afterPass) state.options.passes.afterPass(report, graph);
     if (state.options.onGraph && report.patches > 0)
@@ -41,21 +44,6 @@ void rewrite(State& state, Phase phase) {
   };
   options.patchesBefore = state.patches;
   state.patches += runPasses(state.graph, phase, options);
-}
-
-// No kernel of this build computes in a narrower float type than its tensors have.
-void reportPermits(const CompileOptions& options, const Graph& graph) {
-  for (DType type : options.permits) {
-    if (type == DType::F32) continue;
-    size_t own = 0;
-    for (const auto& node : graph.nodes())
-      own += std::ranges::any_of(node->outputs,
-                                 [&](const Value* value) { return value->type.dtype == type; });
-    options.log.info(fmt::format(
-        "{} is allowed: used for 0 of {} layers, since no kernel for {} computes in it{}",
-        dtypeName(type), graph.nodes().size(), options.device.kind,
-        own ? fmt::format("; {} layers have it as their own type", own) : std::string()));
-  }
 }
 
 void gather(State& state) {
@@ -107,7 +95,7 @@ constexpr PhaseStep kPipeline[] = {
     {"precision",
      [](State& s) {
        rewrite(s, Phase::Precision);
-       reportPermits(s.options, s.graph);
+       settlePrecision(s.graph, s.precision, s.options);
      }},
     {"fuse", [](State& s) { rewrite(s, Phase::Fuse); }},
     {"candidates", gather},
@@ -129,7 +117,8 @@ std::optional<EngineData> compile(Graph graph, const CompileOptions& options) {
     throw Error(ErrorCode::InvalidArgument, fmt::format("a phase named {}", stop),
                 fmt::format("one of {}", fmt::join(names, ", ")));
   }
-  State state{std::move(graph), options, 0, {}, {}, {}, {}, {}, {}};
+  State state{std::move(graph), options, 0, {}, {}, {}, {}, {}, {}, {}};
+  state.precision = planPrecision(state.graph, options);
   if (options.onGraph) options.onGraph("import", state.graph);
   if (stop == "import") return std::nullopt;
   for (const PhaseStep& phase : kPipeline) {

@@ -33,9 +33,11 @@ struct CompileOptions {
   double budgetSeconds = -1;            // for timing kernels; negative: none
   std::string timingCache;              // path; empty: kept in memory for this build only
   std::string* timings = nullptr;       // JSON in the caller's hands: read, then replaced
-  std::set<DType> permits;              // float types that layers may compute in beside their own
-  bool tf32 = true;                     // products of float32 may round their operands to TF32
-  size_t workspaceBytes = 0;            // the most scratch that a kernel may use; 0: no limit
+  std::set<DType> permits;              // float types that layers of float32 may compute in
+  std::map<std::string, LayerPrecision> layerPrecisions;  // by ONNX node or node of the graph
+  PrecisionConstraints precisionConstraints = PrecisionConstraints::None;
+  bool tf32 = true;           // products of float32 may round their operands to TF32
+  size_t workspaceBytes = 0;  // the most scratch that a kernel may use; 0: no limit
   PassOptions passes;
   std::vector<std::string> withoutKernels;
   std::string stopAfter;  // a phase's name; empty: all of them

@@ -12,9 +12,15 @@
 namespace carnot {
 
 Patch::Ref Patch::add(Operator op, std::vector<Ref> inputs, int outputs) {
-  additions_.push_back({std::move(op), nullptr, nullptr, {}, std::move(inputs), outputs});
+  additions_.push_back({std::move(op), nullptr, nullptr, {}, std::move(inputs), outputs, false});
   Ref ref;
   ref.index = static_cast<int>(additions_.size()) - 1;
+  return ref;
+}
+
+Patch::Ref Patch::convert(Operator op, std::vector<Ref> inputs) {
+  Ref ref = add(std::move(op), std::move(inputs));
+  additions_.back().conversion = true;
   return ref;
 }
 
@@ -114,8 +120,9 @@ bool Patch::applicable(const Graph& graph) const {
   });
 }
 
-std::vector<Node*> Patch::build(Graph& graph, std::vector<std::vector<Value*>>& made) const {
-  std::vector<Node*> fresh;
+Patch::Built Patch::build(Graph& graph) const {
+  Built built;
+  auto& made = built.made;
   for (const Addition& addition : additions_) {
     if (addition.tensor) {
       made.push_back({graph.addConstant(addition.name, addition.tensor)});
@@ -129,20 +136,22 @@ std::vector<Node*> Patch::build(Graph& graph, std::vector<std::vector<Value*>>& 
                      ? graph.addRegion(root_->name, *addition.region, std::move(inputs), root_)
                      : graph.addNode(root_->name, addition.op, std::move(inputs),
                                      static_cast<size_t>(addition.outputs), root_);
-    fresh.push_back(node);
+    (addition.conversion ? built.conversions : built.nodes).push_back(node);
     made.push_back(node->outputs);
   }
-  return fresh;
+  return built;
 }
 
 std::vector<const Node*> Patch::apply(Graph& graph) const {
-  std::vector<std::vector<Value*>> made;
-  std::vector<Node*> fresh = build(graph, made);
+  auto [nodes, conversions, made] = build(graph);
+  std::vector<Node*> fresh = nodes;
+  fresh.insert(fresh.end(), conversions.begin(), conversions.end());
   std::deque<Node*> candidates(dropped_.begin(), dropped_.end());
   std::unordered_set<const Value*> changed;
-  auto isFresh = [&](const Value* value) {
-    return value->producer && std::find(fresh.begin(), fresh.end(), value->producer) != fresh.end();
+  auto madeBy = [](const std::vector<Node*>& makers, const Value* value) {
+    return value->producer && std::ranges::find(makers, value->producer) != makers.end();
   };
+  auto isFresh = [&](const Value* value) { return madeBy(fresh, value); };
   for (const auto& [from, ref] : replacements_) {
     Value* to = ref.index >= 0 ? made[ref.index][ref.output] : ref.existing;
     if (!sameRankAndType(from->type, to->type))
@@ -154,15 +163,18 @@ std::vector<const Node*> Patch::apply(Graph& graph) const {
     if (from->producer) candidates.push_back(from->producer);
     const bool wasOutput = graph.isOutput(from);
     graph.replaceUses(from, to);
-    if (wasOutput || isFresh(to)) std::swap(from->name, to->name);
+    Value* named = to;
+    if (!wasOutput && madeBy(conversions, to) && isFresh(to->producer->inputs[0]))
+      named = to->producer->inputs[0];
+    if (wasOutput || isFresh(to)) std::swap(from->name, named->name);
   }
   if (!fresh.empty()) {
-    if (isDead(graph, root_)) std::swap(root_->name, fresh.back()->name);
+    if (isDead(graph, root_)) std::swap(root_->name, (nodes.empty() ? fresh : nodes).back()->name);
     restoreOrder(graph, fresh);
   }
   Origins origins;
   std::vector<const Node*> erased = eraseDead(graph, std::move(candidates), origins);
-  for (Node* node : fresh)
+  for (Node* node : nodes)
     for (const auto& [place, names] : origins)
       for (const std::string& name : names)
         if (std::find(node->origins.begin(), node->origins.end(), name) == node->origins.end())

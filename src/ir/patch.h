@@ -28,6 +28,9 @@ class Patch {
 
   Ref add(Operator op, std::vector<Ref> inputs, int outputs = 1);
   Ref add(Region region, std::vector<Ref> inputs);
+  // As add, of a node that belongs to no ONNX node: it inherits no origins, and leaves a name that
+  // it would inherit to what it reads where that is new.
+  Ref convert(Operator op, std::vector<Ref> inputs);
   Ref constant(Tensor tensor, std::string name = "constant");
   Ref scalar(DType dtype, double value) { return constant(Tensor::scalar(dtype, value)); }
   static Ref outputOf(Ref node, int output) {
@@ -57,6 +60,7 @@ class Patch {
     std::string name;
     std::vector<Ref> inputs;
     int outputs = 1;
+    bool conversion = false;
   };
   std::string label_, reason_;
   Node* root_;
@@ -64,7 +68,11 @@ class Patch {
   std::vector<std::pair<Value*, Ref>> replacements_;
   std::vector<Node*> dropped_;
 
-  std::vector<Node*> build(Graph& graph, std::vector<std::vector<Value*>>& made) const;
+  struct Built {
+    std::vector<Node*> nodes, conversions;
+    std::vector<std::vector<Value*>> made;  // by addition
+  };
+  Built build(Graph& graph) const;
 };
 
 }  // namespace carnot

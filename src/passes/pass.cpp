@@ -126,7 +126,9 @@ int64_t runPasses(Graph& graph, Phase phase, const PassOptions& options) {
   Runner runner(graph, options);
   auto included = [&](const Pass& pass) {
     if (options.skip.contains(pass.name)) return false;
-    return pass.phase == phase || (phase == Phase::Simplify && pass.phase == Phase::Normalize);
+    if (pass.phase == phase) return true;
+    return pass.phase < phase &&
+           (phase == Phase::Simplify || (phase == Phase::Precision && runner.counted() > 0));
   };
   int64_t changes = 1;
   for (int sweep = 0; changes > 0; ++sweep) {

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "ir/graph.h"
 #include "ir/patch.h"
+#include "passes/precision.h"
 
 namespace carnot {
 
@@ -36,6 +37,7 @@ struct PassOptions {
   int64_t patchLimit = -1;
   int64_t patchesBefore = 0;  // applied by earlier phases; limit and numbers count them too
   int64_t foldLimitBytes = int64_t(64) << 20;  // larger results stay unfolded
+  PrecisionOptions precision;
   Log log;
   std::function<void(const PassReport& report, const Graph& graph)> afterPass;
   std::function<void(const PatchReport& report)> onPatch;  // of those that the limit counts
@@ -61,8 +63,9 @@ std::span<const Pass> allPasses();
 const Pass& findPass(std::string_view name);
 
 // Runs the phase's passes, again and again until none changes anything; Simplify repeats those of
-// Normalize among its own. The graph is verified after each. Returns how many patches were applied
-// of those that the limit counts: a caller of several phases adds them to patchesBefore.
+// Normalize among its own, and Precision, once it has changed anything, all before it. The graph is
+// verified after each. Returns how many patches were applied of those that the limit counts: a
+// caller of several phases adds them to patchesBefore.
 int64_t runPasses(Graph& graph, Phase phase, const PassOptions& options);
 // Runs one pass, whatever `skip` says.
 int64_t runPass(Graph& graph, const Pass& pass, const PassOptions& options);

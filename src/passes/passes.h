@@ -28,6 +28,7 @@ Proposal shareEqualNodes(const Graph& graph, Node* node, const PassOptions& opti
 Proposal dropDeadNodes(const Graph& graph, Node* node, const PassOptions& options);
 Proposal cancelIdentities(const Graph& graph, Node* node, const PassOptions& options);
 Proposal mergeMoves(const Graph& graph, Node* node, const PassOptions& options);
+Proposal halfPrecision(const Graph& graph, Node* node, const PassOptions& options);
 Proposal fuseAttention(const Graph& graph, Node* node, const PassOptions& options);
 Proposal fuseWindows(const Graph& graph, Node* node, const PassOptions& options);
 Proposal fuseReductions(const Graph& graph, Node* node, const PassOptions& options);

@@ -46,6 +46,10 @@ std::span<const Pass> allPasses() {
        shareEqualNodes},
       {"drop-dead", Phase::Simplify, "removes nodes that nothing uses", dropDeadNodes},
 
+      {"half-precision", Phase::Precision,
+       "computes in float16 or bfloat16 where that is allowed and safe, or asked for",
+       halfPrecision},
+
       {"fuse-attention", Phase::Fuse,
        "regions of Attention with the transposes that bring its rows and take them away",
        fuseAttention},

@@ -3,7 +3,8 @@
 # Taken and obeyed, with what to give beside a static model.
 ACCEPTED = [
     "--onnx=small.onnx", "--saveEngine=flags.engine", "--fp16", "--bf16", "--best", "--noTF32",
-    "--stronglyTyped", "--workspace=64", "--memPoolSize=workspace:64", "--noBuilderCache",
+    "--precisionConstraints=prefer", "--layerPrecisions=*:fp32",
+    "--layerOutputTypes=*:fp32", "--stronglyTyped", "--workspace=64", "--memPoolSize=workspace:64", "--noBuilderCache",
     "--builderOptimizationLevel=0", "--timingCacheFile=flags.cache", "--skipInference",
     "--buildOnly", "--profilingVerbosity=detailed", "--nvtxMode=none", "--inputIOFormats=fp32:chw",
     "--outputIOFormats=fp32:chw", "--minShapes=x:1x3x8x8 --maxShapes=x:1x3x8x8",
@@ -26,7 +27,7 @@ HARMLESS = [
     "--explicitBatch", "--minTiming=2", "--avgTiming=4", "--heuristic", "--noCompilationCache",
     "--asyncFileReader", "--allocationStrategy=static", "--useManagedMemory", "--exposeDMA",
     "--maxAuxStreams=2", "--persistentCacheRatio=0.5", "--tempdir=/tmp",
-    "--tempfileControls=in_memory:allow", "--precisionConstraints=none", "--useRuntime=full",
+    "--tempfileControls=in_memory:allow", "--useRuntime=full",
     "--hardwareCompatibilityLevel=none", "--runtimePlatform=SameAsBuild", "--sparsity=disable",
     "--tilingOptimizationLevel=0",
 ]  # fmt: skip
@@ -35,7 +36,7 @@ HARMLESS = [
 REFUSED = """
     --model --deploy --output --uff --uffInput --uffNHWC --batch --maxBatch
     --int8 --fp8 --int4 --calib --calibProfile --minShapesCalib --optShapesCalib --maxShapesCalib
-    --explicitPrecision --precisionConstraints --layerPrecisions --layerOutputTypes
+    --explicitPrecision
     --useDLACore --allowGPUFallback --buildDLAStandalone --adjustForDLA --reportCapabilityDLA
     --uint8AsymmetricQuantizationDLA --layerDeviceTypes
     --plugins --staticPlugins --dynamicPlugins --setPluginsToSerialize --safetyPlugins

@@ -152,10 +152,16 @@ def test_precisions_of_layers(logger):
     builder, network, config = parsed(two_inputs(), logger)
     network[0].precision = trt.float16
     assert builder.build_serialized_network(network, config)
-    assert f"layer {network[0].name} is asked to compute in" in logger.of(trt.Logger.WARNING)
+    asked = f"{network[0].name} (Add) computes in float32, not float16"
+    assert asked not in logger.of(trt.Logger.WARNING)
+    config.set_flag(Flag.PREFER_PRECISION_CONSTRAINTS)
+    assert builder.build_serialized_network(network, config)
+    assert asked in logger.of(trt.Logger.WARNING)
     config.set_flag(Flag.OBEY_PRECISION_CONSTRAINTS)
     assert builder.build_serialized_network(network, config) is None
-    assert "OBEY_PRECISION_CONSTRAINTS" in logger.errors
+    assert asked in logger.errors
+    network[0].precision = trt.float32
+    assert builder.build_serialized_network(network, config)
 
 
 def test_workspace_limits_reach_the_build(logger):

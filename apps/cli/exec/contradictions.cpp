@@ -24,6 +24,8 @@ constexpr Exclusion kExclusions[] = {
     {"--timingCacheFile", "--noBuilderCache", "times are kept or not"},
     {"--stronglyTyped", "--fp16", "the model's types are kept or not"},
     {"--stronglyTyped", "--bf16", "the model's types are kept or not"},
+    {"--stronglyTyped", "--layerPrecisions", "the model's types are kept or not"},
+    {"--stronglyTyped", "--layerOutputTypes", "the model's types are kept or not"},
     {"--stronglyTyped", "--best", "the model's types are kept or not"},
     {"--streams", "--infStreams", "they are one flag by two names"},
     {"--workspace", "--memPoolSize", "they are one limit by two names"},
@@ -80,10 +82,11 @@ void findContradictions(const Options& options, std::vector<std::string>& proble
 }
 
 std::vector<std::string> buildFlagsGiven(const Options& options) {
-  return given(options, {"--minShapes", "--optShapes", "--maxShapes", "--fp16", "--bf16", "--best",
-                         "--stronglyTyped", "--noTF32", "--workspace", "--memPoolSize",
-                         "--builderOptimizationLevel", "--timingCacheFile", "--noBuilderCache",
-                         "--inputIOFormats", "--outputIOFormats"});
+  return given(options,
+               {"--minShapes", "--optShapes", "--maxShapes", "--fp16", "--bf16", "--best",
+                "--stronglyTyped", "--noTF32", "--precisionConstraints", "--layerPrecisions",
+                "--layerOutputTypes", "--workspace", "--memPoolSize", "--builderOptimizationLevel",
+                "--timingCacheFile", "--noBuilderCache", "--inputIOFormats", "--outputIOFormats"});
 }
 
 std::vector<std::string> inferenceFlagsGiven(const Options& options) {

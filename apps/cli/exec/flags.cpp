@@ -27,6 +27,13 @@ Verbosity verbosityOf(V text) {
               "layer_names_only, detailed or none");
 }
 
+PrecisionConstraints constraintsOf(V text) {
+  if (text == "none") return PrecisionConstraints::None;
+  if (text == "prefer") return PrecisionConstraints::Prefer;
+  if (text == "obey") return PrecisionConstraints::Obey;
+  throw Error(ErrorCode::InvalidArgument, fmt::format("'{}'", text), "none, prefer or obey");
+}
+
 // An input that a profile names twice is most likely meant for another profile.
 void addShapes(Shapes& shapes, V text) {
   for (auto& [name, dims] : shapePatterns(text))
@@ -49,6 +56,13 @@ constexpr Flag kBuild[] = {
     {"--bf16", "", "allow layers to compute in BF16", [](P p, V) { p.options.build.bf16 = true; }},
     {"--best", "", "allow every precision that this build has: FP16 and BF16",
      [](P p, V) { p.options.build.best = true; }},
+    {"--precisionConstraints", "WHICH",
+     "none (default), prefer or obey: what --layerPrecisions and --layerOutputTypes are worth",
+     [](P p, V v) { p.options.build.constraints = constraintsOf(v); }},
+    {"--layerPrecisions", "LAYER:TYPE,…", "what layers compute in: conv1:fp32,*:fp16",
+     [](P p, V v) { p.options.build.layerPrecisions = layerTypes(v); }},
+    {"--layerOutputTypes", "LAYER:TYPE,…", "what layers' outputs are rounded to",
+     [](P p, V v) { p.options.build.layerOutputTypes = layerTypes(v); }},
     {"--stronglyTyped", "", "compute in the model's own types",
      [](P p, V) { p.options.build.stronglyTyped = true; }},
     {"--noTF32", "", "compute FP32 products in full (the CPU does so anyway)",

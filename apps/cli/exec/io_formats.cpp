@@ -5,16 +5,11 @@
 
 #include <algorithm>
 
-#include "cli/console.h"
+#include "cli/exec/values.h"
 
 namespace carnot::cli::exec {
 
 namespace {
-
-constexpr std::pair<std::string_view, DType> kTypes[] = {
-    {"fp32", DType::F32},  {"fp16", DType::F16},  {"bf16", DType::BF16}, {"int8", DType::I8},
-    {"int32", DType::I32}, {"int64", DType::I64}, {"uint8", DType::U8},  {"bool", DType::Bool},
-};
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
@@ -30,20 +25,17 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
   throw Error(ErrorCode::InvalidArgument, fmt::format("{}: {}", flag, has), std::move(needs));
 }
 
-DType typeOf(const char* flag, std::string_view entry) {
+DType typeOfEntry(const char* flag, std::string_view entry) {
   size_t colon = entry.find(':');
-  std::string_view name = entry.substr(0, colon);
-  const auto* row = std::ranges::find(kTypes, name, &std::pair<std::string_view, DType>::first);
-  if (row == std::end(kTypes)) {
-    std::vector<std::string> names;
-    for (const auto& type : kTypes) names.emplace_back(type.first);
-    refuse(flag, fmt::format("'{}'", entry), "TYPE:chw with a type of " + joinNames(names));
-  }
   std::vector<std::string_view> formats;
   if (colon != std::string_view::npos) formats = split(entry.substr(colon + 1), '+');
   if (std::ranges::find(formats, "chw") == formats.end())
-    refuse(flag, fmt::format("'{}'", entry), "the format chw, in which tensors are passed");
-  return row->second;
+    refuse(flag, fmt::format("'{}'", entry), "TYPE:chw, the format in which tensors are passed");
+  try {
+    return typeOf(entry.substr(0, colon));
+  } catch (const Error& error) {
+    refuse(flag, error.has(), error.needs());
+  }
 }
 
 void apply(const char* flag, std::string_view text, const std::vector<TensorInfo>& tensors,
@@ -54,7 +46,7 @@ void apply(const char* flag, std::string_view text, const std::vector<TensorInfo
     refuse(flag, fmt::format("{} entries", entries.size()),
            fmt::format("1, or {} for as many tensors", tensors.size()));
   for (size_t i = 0; i < tensors.size(); ++i) {
-    DType type = typeOf(flag, entries[entries.size() == 1 ? 0 : i]);
+    DType type = typeOfEntry(flag, entries[entries.size() == 1 ? 0 : i]);
     if (type != tensors[i].dtype) network.setDType(tensors[i].name, type);
   }
 }

@@ -10,6 +10,7 @@
 
 #include "cli/console.h"
 #include "cli/exec/io_formats.h"
+#include "cli/exec/name_pattern.h"
 #include "cli/exec/network_shapes.h"
 #include "cli/interrupt.h"
 
@@ -39,12 +40,43 @@ BuildOptions buildOptions(const Options& options) {
   return build;
 }
 
+// What the flags ask of the network's layers, by name.
+std::map<std::string, LayerPrecision> layerPrecisions(const BuildFlags& flags,
+                                                      const Network& network,
+                                                      const Output& output) {
+  std::map<std::string, LayerPrecision> layers;
+  if (flags.layerPrecisions.empty() && flags.layerOutputTypes.empty()) return layers;
+  if (flags.constraints == PrecisionConstraints::None) {
+    output.warning(
+        "layers' precisions are asked for without --precisionConstraints=prefer or "
+        "obey: nothing is made of them");
+    return layers;
+  }
+  std::vector<std::string> names;
+  for (size_t i = 0; i < network.layerCount(); ++i) names.push_back(network.layer(i).name);
+  for (const auto& entry : flags.layerPrecisions)
+    requireMatch("--layerPrecisions", entry.first, names);
+  for (const auto& entry : flags.layerOutputTypes)
+    requireMatch("--layerOutputTypes", entry.first, names);
+  for (const std::string& name : names) {
+    const DType* compute = findByName(flags.layerPrecisions, name);
+    const DType* given = findByName(flags.layerOutputTypes, name);
+    if (!compute && !given) continue;
+    LayerPrecision& layer = layers[name];
+    if (compute) layer.compute = *compute;
+    if (given) layer.output = *given;
+  }
+  return layers;
+}
+
 Engine buildEngine(const Options& options, const Output& output) {
   Clock::time_point start = Clock::now();
   Network network = Network::parse(options.model.onnx);
   applyFormats(options.build, network);
   output.info(fmt::format("Finished parsing network model. Parse time: {}", secondsSince(start)));
   BuildOptions build = buildOptions(options);
+  build.precisionConstraints = options.build.constraints;
+  build.layerPrecisions = layerPrecisions(options.build, network, output);
   build.profiles = buildProfiles(options, network.inputs(), output);
 
   ProgressLine line;

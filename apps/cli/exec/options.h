@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <carnot/precision.h>
+
 #include "cli/shapes.h"
 
 namespace carnot::cli::exec {
@@ -27,6 +29,8 @@ struct ModelOptions {
 struct BuildFlags {
   std::vector<ProfileSpec> profiles;
   bool fp16 = false, bf16 = false, best = false, stronglyTyped = false, noTf32 = false;
+  PrecisionConstraints constraints = PrecisionConstraints::None;
+  std::map<std::string, DType> layerPrecisions, layerOutputTypes;  // names may hold one '*'
   std::optional<double> workspaceMiB;
   int optimizationLevel = 3;
   std::string timingCacheFile;

@@ -27,8 +27,6 @@ const std::vector<KnownFlags> kRefused = {
     {"needs INT8, FP8 or INT4 arithmetic, which is not in this build",
      {"--int8", "--fp8", "--int4", "--calib=", "--calibProfile=", "--minShapesCalib=",
       "--optShapesCalib=", "--maxShapesCalib=", "--explicitPrecision"}},
-    {"needs precisions layer by layer, which are not in this build",
-     {"--precisionConstraints=none", "--layerPrecisions=", "--layerOutputTypes="}},
     {"needs a DLA, which this machine's devices have not",
      {"--useDLACore=", "--allowGPUFallback", "--buildDLAStandalone", "--adjustForDLA",
       "--reportCapabilityDLA", "--uint8AsymmetricQuantizationDLA", "--layerDeviceTypes="}},

@@ -7,6 +7,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "cli/console.h"
+
 namespace carnot::cli::exec {
 
 namespace {
@@ -68,6 +70,30 @@ Shapes shapePatterns(std::string_view text) {
     if (std::ranges::count(entry.first, '*') > 1)
       refuse(fmt::format("name '{}'", entry.first), "one * at most");
   return shapes;
+}
+
+DType typeOf(std::string_view name) {
+  constexpr std::pair<std::string_view, DType> kTypes[] = {
+      {"fp32", DType::F32},  {"fp16", DType::F16},  {"bf16", DType::BF16}, {"int8", DType::I8},
+      {"int32", DType::I32}, {"int64", DType::I64}, {"uint8", DType::U8},  {"bool", DType::Bool},
+  };
+  std::vector<std::string> names;
+  for (const auto& [known, type] : kTypes) {
+    if (known == name) return type;
+    names.emplace_back(known);
+  }
+  refuse(fmt::format("'{}'", name), "a type of " + joinNames(names));
+}
+
+std::map<std::string, DType> layerTypes(std::string_view text) {
+  std::map<std::string, DType> types;
+  for (auto& [name, type] : splitSpec(text)) {
+    if (type.empty() || std::ranges::count(name, '*') > 1)
+      refuse(fmt::format("'{}'", name), "LAYER:TYPE, with one * at most");
+    if (!types.emplace(name, typeOf(std::string_view(type).substr(0, type.find('+')))).second)
+      refuse(fmt::format("two types for '{}'", name), "one for each layer");
+  }
+  return types;
 }
 
 std::map<std::string, std::string> inputFiles(std::string_view text) {

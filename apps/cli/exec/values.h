@@ -1,5 +1,7 @@
 #pragma once
 
+#include <carnot/dtype.h>
+
 #include <cstdint>
 #include <map>
 #include <string>
@@ -20,6 +22,10 @@ double mebibytes(std::string_view text);
 double workspacePool(std::string_view text);
 // parseShapes, with at most one '*' in a name.
 Shapes shapePatterns(std::string_view text);
+// "fp16": the type of one name.
+DType typeOf(std::string_view name);
+// "layer:fp16,*:fp32"; of "layer:fp32+fp16" the first output's.
+std::map<std::string, DType> layerTypes(std::string_view text);
 // "input:file.bin,other:file.npy"; names may stand in single quotes.
 std::map<std::string, std::string> inputFiles(std::string_view text);
 

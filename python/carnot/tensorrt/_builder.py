@@ -34,6 +34,13 @@ _WITHOUT = {
 }
 
 
+def _constraints(config: IBuilderConfig) -> int:
+    """None, prefer or obey. Before version 8.2 there was one flag for the last two."""
+    if config.get_flag(BuilderFlag.OBEY_PRECISION_CONSTRAINTS):
+        return 2
+    return int(config.get_flag(BuilderFlag.PREFER_PRECISION_CONSTRAINTS))
+
+
 class Builder(Reporting):
     """Makes networks, configurations and engines.
 
@@ -155,22 +162,6 @@ class Builder(Reporting):
             self._fail("the flag INT8", "8-bit arithmetic, which is not there yet",
                        "build at FP32 or FP16")
             return False
-        return self._admits_precisions(network, config)
-
-    def _admits_precisions(self, network: INetworkDefinition, config: IBuilderConfig) -> bool:
-        wanted = [layer for layer in network._layers.values()
-                  if layer.precision_is_set and layer._precision not in
-                  (DataType.FLOAT, layer.get_output_type(0))]
-        if not wanted:
-            return True
-        text = (f"layer {wanted[0].name} is asked to compute in {wanted[0].precision}"
-                + (f", and {len(wanted) - 1} more" if len(wanted) > 1 else ""))
-        if config.get_flag(BuilderFlag.OBEY_PRECISION_CONSTRAINTS):
-            self._fail(text, "precisions of single layers, which are not there yet",
-                       "clear OBEY_PRECISION_CONSTRAINTS")
-            return False
-        self._log(Severity.WARNING, f"{text}; it computes in its own type: precisions of single "
-                  "layers are not there yet")
         return True
 
     def _options(self, network: INetworkDefinition, config: IBuilderConfig) -> Any:
@@ -178,6 +169,8 @@ class Builder(Reporting):
         options.profiles = [ranges for ranges in map(ranges_of, config._profiles) if ranges]
         options.permits = [type_name(dtype) for flag, dtype in _PERMITS.items()
                            if config.get_flag(flag)]
+        options.layer_precisions = network._layer_precisions()
+        options.precision_constraints = _constraints(config)
         options.tf32 = config.get_flag(BuilderFlag.TF32)
         options.workspace_bytes = config._pools.get(MemoryPoolType.WORKSPACE, 0)
         options.optimization_level = config.builder_optimization_level

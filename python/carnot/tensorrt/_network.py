@@ -127,7 +127,8 @@ class ILayer:
 
     Attributes:
         name, metadata: texts; settable, kept.
-        precision: kept; see precision_is_set.
+        precision: what the layer is to compute in; holds under the builder's flag
+            PREFER_PRECISION_CONSTRAINTS or OBEY_PRECISION_CONSTRAINTS.
     """
 
     __slots__ = ("_network", "_layer", "name", "metadata", "_precision", "_types")
@@ -182,7 +183,7 @@ class ILayer:
         self._precision = None
 
     def set_output_type(self, index: int, dtype: DataType) -> None:
-        """Sets an output's type; takes effect where that is an output of the network."""
+        """Sets an output's type: of the network's output, if it is one; else as `precision`."""
         expect(dtype, DataType, "dtype")
         output = self.get_output(index)
         if output is None:
@@ -228,6 +229,18 @@ class INetworkDefinition(Reporting):
 
     def _tensor(self, inner: str) -> ITensor:
         return self._tensors.setdefault(inner, ITensor(self, inner))
+
+    def _layer_precisions(self) -> dict[str, tuple[str, str]]:
+        """What was asked of layers, by their names in the model."""
+        asked = {}
+        for layer in self._layers.values():
+            inner = layer.get_output(0)
+            output = layer._types.get(0) if inner and not inner.is_network_output else None
+            if layer.precision_is_set or output is not None:
+                asked[layer._layer.name] = tuple(
+                    type_name(dtype) if dtype is not None else ""
+                    for dtype in (layer._precision, output))
+        return asked
 
     def _is_port(self, tensor: ITensor) -> bool:
         return tensor in self._inputs or tensor in self._outputs
