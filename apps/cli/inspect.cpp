@@ -56,6 +56,7 @@ void runInspect(const InspectArguments& arguments) {
                                     arguments.verify ? ", as they were written" : "")});
   std::string text = table.text();
   text += tensorsText("inputs", engine.inputs()) + tensorsText("outputs", engine.outputs());
+  if (!engine.states().empty()) text += tensorsText("states", engine.states());
   for (size_t i = 0; i < info.profiles.size(); ++i) text += profileText(i, info.profiles[i]);
   writeResult(text);
 }

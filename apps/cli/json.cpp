@@ -123,6 +123,7 @@ std::string inspectJson(const std::string& path, const Engine& engine) {
                  {"weightBytes", info.weightBytes},
                  {"inputs", tensorsJson(engine.inputs())},
                  {"outputs", tensorsJson(engine.outputs())},
+                 {"states", tensorsJson(engine.states())},
                  {"profiles", profiles}});
 }
 

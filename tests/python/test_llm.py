@@ -241,6 +241,7 @@ def write_safetensors(folder, header, data=b""):
     (b"[1]", b"", "no JSON object"),
     (b"{", b"", "no JSON object"),
     ({"a": 1}, b"", "no dtype"),
+    (b'{"a":{"dtype":' + b"[" * 10**6 + b"]" * 10**6 + b"}}", b"", "a list or object"),
     ({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 9]}}, bytes(8), "bytes 0 to 9"),
     ({"a": {"dtype": "F32", "shape": [2], "data_offsets": [8, 0]}}, bytes(8), "bytes 8 to 0"),
     ({"a": {"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}}, bytes(8), "12 for"),

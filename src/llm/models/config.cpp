@@ -3,16 +3,14 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <numbers>
 
 #include "base/error.h"
+#include "llm/models/json.h"
 
 namespace carnot {
 
 namespace {
-
-using Json = nlohmann::json;
 
 constexpr int64_t kMost = int64_t{1} << 24;  // of any extent: products of two stay within 63 bits
 
@@ -35,7 +33,7 @@ int64_t extent(const Json& object, const char* name) {
   if (!field) invalid(fmt::format("no {}", name), "it");
   const bool fits = field->is_number_unsigned() && field->get<uint64_t>() >= 1 &&
                     field->get<uint64_t>() <= static_cast<uint64_t>(kMost);
-  if (!fits) invalid(fmt::format("{} {}", name, field->dump()), fmt::format("1 to {}", kMost));
+  if (!fits) invalid(fmt::format("{} {}", name, shown(*field)), fmt::format("1 to {}", kMost));
   return field->get<int64_t>();
 }
 
@@ -48,7 +46,7 @@ double number(const Json& object, const char* name, double otherwise) {
   if (!field) return otherwise;
   const double value = field->is_number() ? field->get<double>() : 0;
   if (!std::isfinite(value) || value <= 0)
-    invalid(fmt::format("{} {}", name, field->dump()), "a positive number");
+    invalid(fmt::format("{} {}", name, shown(*field)), "a positive number");
   return value;
 }
 
@@ -60,14 +58,14 @@ double neededNumber(const Json& object, const char* name) {
 bool flag(const Json& object, const char* name) {
   const Json* field = find(object, name);
   if (field && !field->is_boolean())
-    invalid(fmt::format("{} {}", name, field->dump()), "true or false");
+    invalid(fmt::format("{} {}", name, shown(*field)), "true or false");
   return field && field->get<bool>();
 }
 
 std::string word(const Json& object, const char* name, const char* otherwise) {
   const Json* field = find(object, name);
   if (!field) return otherwise;
-  if (!field->is_string()) invalid(fmt::format("{} {}", name, field->dump()), "a name");
+  if (!field->is_string()) invalid(fmt::format("{} {}", name, shown(*field)), "a name");
   return field->get<std::string>();
 }
 

@@ -5,18 +5,16 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 
 #include "base/error.h"
 #include "base/shape.h"
+#include "llm/models/json.h"
 
 namespace carnot {
 
 namespace {
-
-using Json = nlohmann::json;
 
 constexpr uint64_t kMostHeader = 100'000'000;  // the format's own limit
 constexpr size_t kMostRank = 16;
@@ -46,7 +44,7 @@ Json parseJson(const char* first, const char* last, const char* what) {
 }
 
 uint64_t unsignedOf(const Json& json, const char* what) {
-  if (!json.is_number_unsigned()) damaged(fmt::format("{} {}", what, json.dump()), "a count");
+  if (!json.is_number_unsigned()) damaged(fmt::format("{} {}", what, shown(json)), "a count");
   return json.get<uint64_t>();
 }
 
@@ -129,7 +127,7 @@ void Safetensors::add(const std::string& path) {
       const std::optional<DType> dtype =
           typeNamed(type.is_string() ? type.get<std::string>() : std::string());
       if (!dtype)
-        throw Error(ErrorCode::Unsupported, fmt::format("type {}", type.dump()),
+        throw Error(ErrorCode::Unsupported, fmt::format("type {}", shown(type)),
                     "one of the plain types: F32, BF16, …");
       std::vector<int64_t> dims = dimsOf(fieldOf(entry, "shape"));
       const Json& offsets = fieldOf(entry, "data_offsets");
