@@ -123,7 +123,7 @@ extern "C" __global__ void __launch_bounds__(128)
     float next = most;
 #pragma unroll
     for (int j = 0; j < kAtOnce; ++j) {
-      scores[j] = slots[j] ? sumOfWarp(scores[j]) * kScale : kNone;
+      scores[j] = slots[j] ? scaled(sumOfWarp(scores[j])) : kNone;
       next = fmaxf(next, scores[j]);
     }
     if (next == kNone) continue;
@@ -187,7 +187,7 @@ std::string sourceOf(double scale, DType rows, DType cached, const PagedBatch& b
   conversions("Row", rows);
   conversions("Cached", cached);
   source += fmt::format(
-      "constexpr float kScale = {};\n"
+      "__device__ inline float scaled(float x) {{ return x * {}; }}\n"
       "constexpr int kHeads = {}, kKvHeads = {}, kSize = {}, kBlockSize = {};\n",
       cuda::literal(DType::F32, scale), batch.heads, batch.kvHeads, batch.size, batch.blockSize);
   return source + kSource;
