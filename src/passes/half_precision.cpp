@@ -20,7 +20,8 @@ constexpr double kMostHalf = 65504, kLeastHalf = 6.103515625e-05;  // normal num
 constexpr int64_t kSumElements = 128;  // the longest sum whose result may be a half
 
 // Layers whose arithmetic is worth the conversions around them.
-constexpr std::string_view kGain[] = {"Conv", "ConvTranspose", "MatMul", "Attention"};
+constexpr std::string_view kGain[] = {"Conv", "ConvTranspose", "MatMul", "Attention",
+                                      "PagedAttention"};
 
 // Layers that are as good in half where a neighbour is, since they move elements, or compute in
 // float32 inside and give what is no larger than what they get.
@@ -92,14 +93,18 @@ constexpr Unsafe kUnsafe[] = {
 
 bool isHalf(DType type) { return type == DType::F16 || type == DType::BF16; }
 
-bool isFloat32(const Value* value) { return value && value->type.dtype == DType::F32; }
+// A state's type is the application's.
+bool isOf(const Value* value, DType type) {
+  return value && value->type.dtype == type && !value->isState;
+}
+bool isFloat32(const Value* value) { return isOf(value, DType::F32); }
 
 // The type of 16 bits that the node computes in; float32: none.
 DType ownHalf(const Node* node) {
   if (!node->op || node->as<Cast>()) return DType::F32;
   for (const std::vector<Value*>& values : {node->inputs, node->outputs})
     for (const Value* value : values)
-      if (value && isHalf(value->type.dtype)) return value->type.dtype;
+      if (isOf(value, DType::F16) || isOf(value, DType::BF16)) return value->type.dtype;
   return DType::F32;
 }
 
@@ -277,7 +282,7 @@ Patch::Ref inType(Patch& patch, const Graph& graph, const Node* reader, Value* v
 // The node with `to` in place of `from`, between conversions.
 Patch computedIn(const Graph& graph, Node* node, DType from, DType to, std::string reason) {
   Patch patch(fmt::format("{} {}", dtypeName(to), node->opName()), node, std::move(reason));
-  auto isFrom = [&](const Value* value) { return value && value->type.dtype == from; };
+  auto isFrom = [&](const Value* value) { return isOf(value, from); };
   std::vector<std::pair<const Value*, Patch::Ref>> made;
   std::vector<Patch::Ref> inputs;
   for (Value* input : node->inputs) {

@@ -82,8 +82,11 @@ std::string runOn(std::string_view pass, const Case& one) {
   std::vector<Tensor> has = test::evaluateGraph(after, inputs, symbols);
   EXPECT_EQ(has.size(), wanted.size());
   for (size_t i = 0; i < wanted.size(); ++i) {
-    EXPECT_EQ(after.outputs[i]->name, before.outputs[i]->name);
-    EXPECT_LE(test::relativeError(has[i], wanted[i]), pass == kHalf ? 5e-3 : 1e-5) << "output " << i;
+    if (i < before.outputs.size()) {
+      EXPECT_EQ(after.outputs[i]->name, before.outputs[i]->name);
+    }
+    EXPECT_LE(test::relativeError(has[i], wanted[i]), pass == kHalf ? 5e-3 : 1e-5)
+        << "output " << i;
   }
   return printGraph(after);
 }

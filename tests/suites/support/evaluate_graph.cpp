@@ -84,6 +84,12 @@ std::vector<Tensor> evaluateGraph(const Graph& graph, std::span<const Tensor> in
                                   const std::map<std::string, int64_t>& symbols) {
   std::unordered_map<const Value*, Tensor> known;
   for (size_t i = 0; i < inputs.size(); ++i) known[graph.inputs[i]] = inputs[i];
+  for (const StateOperand& state : graph.states) {
+    Tensor tensor(state.before->type.dtype, state.before->type.shape.concrete());
+    for (int64_t i = 0; i < tensor.count(); ++i)
+      tensor.view().storeDouble(i, static_cast<double>(i % 17) / 16 - 0.5);
+    known[state.before] = std::move(tensor);
+  }
   auto tensorOf = [&](const Value* value) {
     if (!value) return Tensor();
     return value->isConstant() ? *value->constant : known.at(value);
@@ -102,6 +108,7 @@ std::vector<Tensor> evaluateGraph(const Graph& graph, std::span<const Tensor> in
   }
   std::vector<Tensor> outputs;
   for (const Value* output : graph.outputs) outputs.push_back(tensorOf(output));
+  for (const StateOperand& state : graph.states) outputs.push_back(tensorOf(state.after));
   return outputs;
 }
 

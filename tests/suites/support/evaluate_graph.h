@@ -16,7 +16,8 @@ std::map<std::string, int64_t> symbolValues(const Graph& graph);
 // Seeded contents for every input: floats in [-2, 2), Bools, integers in [0, 3).
 std::vector<Tensor> randomInputs(const Graph& graph, const std::map<std::string, int64_t>& symbols);
 
-// Runs every node's reference in order. Gives the graph's outputs.
+// Runs every node's reference in order. Gives the graph's outputs, then what its states become,
+// which begin with contents of their own.
 std::vector<Tensor> evaluateGraph(const Graph& graph, std::span<const Tensor> inputs,
                                   const std::map<std::string, int64_t>& symbols);
 
