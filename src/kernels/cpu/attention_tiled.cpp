@@ -2,17 +2,15 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <array>
 #include <limits>
-#include <set>
 
 #include "base/threads.h"
 #include "codegen/cpu/softmax_rows.h"
+#include "kernels/attention_problem.h"
 #include "kernels/cpu/anchored.h"
 #include "kernels/cpu/pack_panels.h"
 #include "kernels/cpu/tile_kernels.h"
 #include "ops/attention.h"
-#include "ops/transpose.h"
 
 namespace carnot {
 namespace {
@@ -22,86 +20,17 @@ constexpr int64_t kScoreStride = kKeysOfBlock + 16;  // floats; not a multiple o
 constexpr int64_t kMaxSize = 1 << 16;                // of a query, key or value
 constexpr int kScoreVectors = 2;                     // of keys in a tile
 
-// Where [batch, heads, length, size] lie among the axes of a tensor in memory; size is last.
-using Axes = std::array<int64_t, 4>;
-constexpr Axes kInOrder{0, 1, 2, 3};
-
-struct Analysis {
-  double scale = 1;
-  Causal causal = Causal::None;
-  int64_t size = 0, valueSize = 0;  // of a query and a key; of a value
+struct Analysis : AttentionProblem {
   SoftmaxRowsSpec::Mask mask = SoftmaxRowsSpec::Mask::None;
-  int inputs[4] = {-1, -1, -1, -1};                         // of the region: q, k, v, mask
-  Axes axes[4] = {kInOrder, kInOrder, kInOrder, kInOrder};  // of q, k, v and the output
 };
-
-// The axes when the step only moves rows of the last axis.
-std::optional<Axes> movedRows(const Region::Step& step) {
-  const auto* move = step.op.as<Transpose>();
-  if (!move || step.inputs.size() != 1 || move->perm.size() != 4 || move->perm[3] != 3)
-    return std::nullopt;
-  Axes axes;
-  std::ranges::copy(move->perm, axes.begin());
-  return axes;
-}
-
-// One Attention, with transposes of q, k and v before and of the result behind; fills what it reads
-// and the axes.
-std::optional<Refusal> readRegion(const Region& region, Analysis& out) {
-  const Refusal other{fmt::format("carries out one Attention, not {}", region.label())};
-  const Region::Step* attention = nullptr;
-  for (const Region::Step& step : region.steps)
-    if (step.op.is<Attention>()) attention = &step;
-  if (!attention || attention->inputs.size() > 4 || region.outputs.size() != 1) return other;
-  std::set<const Region::Step*> used{attention};
-  for (size_t i = 0; i < attention->inputs.size(); ++i) {
-    int tensor = attention->inputs[i];
-    for (const Region::Step& step : region.steps) {
-      if (tensor < 0 || step.firstOutput != tensor || region.isInput(tensor)) continue;
-      const std::optional<Axes> axes = i < 3 ? movedRows(step) : std::nullopt;
-      if (!axes) return other;
-      out.axes[i] = *axes;
-      tensor = step.inputs[0];
-      used.insert(&step);
-      break;
-    }
-    if (tensor >= 0 && !region.isInput(tensor)) return other;
-    out.inputs[i] = tensor;
-  }
-  if (region.outputs[0] != attention->firstOutput) {
-    const Region::Step& last = region.steps.back();
-    const std::optional<Axes> axes = movedRows(last);
-    if (!axes || last.inputs[0] != attention->firstOutput) return other;
-    for (size_t axis = 0; axis < 4; ++axis)
-      out.axes[3][static_cast<size_t>((*axes)[axis])] = static_cast<int64_t>(axis);
-    used.insert(&last);
-  }
-  if (used.size() != region.steps.size()) return other;
-  const Attention& op = *attention->op.as<Attention>();
-  out.scale = op.scale;
-  out.causal = op.causal;
-  return std::nullopt;
-}
 
 std::variant<Refusal, Analysis> analyze(const Problem& problem) {
   if (!problem.device.isa.has(Isa::Avx2)) return Refusal{"is generated for AVX2 and AVX-512"};
-  try {
-    problem.tensorTypes();  // ranks and orders of axes are sound
-  } catch (const Error& error) {
-    return Refusal{error.what()};
-  }
-  Analysis out;
-  if (auto refusal = readRegion(problem.region, out)) return *refusal;
-  for (size_t i = 0; i < 3; ++i) {
-    if (out.inputs[i] < 0) return Refusal{"needs queries, keys and values"};
-    const TensorDesc& operand = problem.inputs[static_cast<size_t>(out.inputs[i])];
-    if (operand.dtype != DType::F32) return Refusal{"attends in float32"};
-    const Dim& size = operand.shape[3];
-    if (!size.isConstant() || size.constant() < 1 || size.constant() > kMaxSize)
-      return Refusal{
-          fmt::format("needs a constant size of at most {}, not {}", kMaxSize, size.toString())};
-    (i < 2 ? out.size : out.valueSize) = size.constant();
-  }
+  auto read = readAttention(problem, kMaxSize);
+  if (auto* refusal = std::get_if<Refusal>(&read)) return *refusal;
+  Analysis out{std::get<AttentionProblem>(read)};
+  if (problem.inputs[static_cast<size_t>(out.inputs[0])].dtype != DType::F32)
+    return Refusal{"attends in float32"};
   if (out.inputs[3] < 0) return out;
   const TensorDesc& mask = problem.inputs[static_cast<size_t>(out.inputs[3])];
   if (mask.dtype == DType::F32)
@@ -120,24 +49,6 @@ std::variant<Refusal, Analysis> analyze(const Problem& problem) {
         fmt::format("a mask {} does not vary along the keys for certain", mask.shape.toString())};
   return out;
 }
-
-// Of one operand: dims of [batch, heads, length], and floats from one to the next.
-struct Place {
-  int64_t batches = 0, heads = 0, length = 0;
-  int64_t batchStride = 0, headStride = 0, rowStride = 0;
-
-  Place() = default;
-  Place(const Axes& axes, const std::vector<int64_t>& dims) {
-    int64_t strides[4], stride = 1;
-    for (size_t axis = 4; axis-- > 0; stride *= dims[axis]) strides[axis] = stride;
-    auto at = [&](const auto& values, int i) { return values[static_cast<size_t>(axes[i])]; };
-    batches = at(dims, 0), heads = at(dims, 1), length = at(dims, 2);
-    batchStride = at(strides, 0), headStride = at(strides, 1), rowStride = at(strides, 2);
-  }
-  int64_t offset(int64_t batch, int64_t head, int64_t row) const {
-    return batch * batchStride + head * headStride + row * rowStride;
-  }
-};
 
 class BoundAttention;
 
@@ -183,7 +94,7 @@ class AttentionExecutable : public Executable {
   const BoundAttention& owner_;
   const Causal causal_;
   const int64_t lanes_, size_, valueSize_;
-  Place q_, k_, v_, out_;
+  AttentionPlace q_, k_, v_, out_;
   int64_t heads_ = 0, keyHeads_ = 0, planes_ = 0, queries_ = 0, keys_ = 0;
   int64_t keyFloats_ = 0, valueFloats_ = 0;  // packed, of one head
   int64_t maskStrides_[3] = {};              // bytes, by batch, head and query
@@ -250,7 +161,7 @@ AttentionExecutable::AttentionExecutable(const BoundAttention& owner, const Conc
       valueSize_(owner.analysis_.valueSize) {
   const Analysis& analysis = owner.analysis_;
   auto place = [&](size_t i) {
-    return Place(analysis.axes[i], shapes.inputs[owner.positions_[i]]);
+    return AttentionPlace(analysis.axes[i], shapes.inputs[owner.positions_[i]]);
   };
   q_ = place(0), k_ = place(1), v_ = place(2);
   out_ = Place(analysis.axes[3], shapes.outputs[0]);
@@ -347,7 +258,7 @@ void AttentionExecutable::runPart(const RunArguments& arguments, int part) const
     const int64_t plane = unit / blocks_.count(), index = unit % blocks_.count();
     const int64_t keyPlane = plane / heads_ * keyHeads_ + plane % heads_ / (heads_ / keyHeads_);
     if (keyPlane != packedPlane) {
-      auto of = [&](size_t i, const Place& place) {
+      auto of = [&](size_t i, const AttentionPlace& place) {
         return static_cast<const float*>(arguments.inputs[owner_.positions_[i]]) +
                place.offset(keyPlane / keyHeads_, keyPlane % keyHeads_, 0);
       };
