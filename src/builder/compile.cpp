@@ -37,6 +37,7 @@ struct State {
 void rewrite(State& state, Phase phase) {
   PassOptions options = state.options.passes;
   options.precision = state.precision.passes;
+  options.mergeProducts = state.options.device.multiprocessors > 0;
   options.afterPass = [&](const PassReport& report, const Graph& graph) {
     if (state.options.passes.afterPass) state.options.passes.afterPass(report, graph);
     if (state.options.onGraph && report.patches > 0)

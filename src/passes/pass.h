@@ -38,6 +38,8 @@ struct PassOptions {
   int64_t patchesBefore = 0;  // applied by earlier phases; limit and numbers count them too
   int64_t foldLimitBytes = int64_t(64) << 20;  // larger results stay unfolded
   PrecisionOptions precision;
+  // Products of one tensor become one batched product: pays where each launch costs.
+  bool mergeProducts = false;
   Log log;
   std::function<void(const PassReport& report, const Graph& graph)> afterPass;
   std::function<void(const PatchReport& report)> onPatch;  // of those that the limit counts

@@ -64,7 +64,9 @@ void rewrite(Graph& graph, std::string_view pass) {
     for (Phase phase : {Phase::Normalize, Phase::Simplify, Phase::Precision, Phase::Fuse})
       runPasses(graph, phase, {});
   } else {
-    runPass(graph, findPass(pass), {});
+    PassOptions options;
+    options.mergeProducts = true;
+    runPass(graph, findPass(pass), options);
   }
 }
 

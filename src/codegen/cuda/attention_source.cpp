@@ -325,13 +325,14 @@ int AttentionVariant::sharedBytes() const {
   if (dtype == DType::F32)
     return 4 * ((queries() + keys) * (roundedUp(size, 4) + 4) + keys * roundedUp(valueSize, 8) +
                 queries() * (keys + 1));
-  return 2 * ((queries() + keys) * (roundedUp(size, 16) + 8) +
-              keys * (roundedUp(valueSize, 16) + 8));
+  return 2 *
+         ((queries() + keys) * (roundedUp(size, 16) + 8) + keys * (roundedUp(valueSize, 16) + 8));
 }
 
 std::string attentionSource(const AttentionVariant& variant) {
   const bool floats = variant.dtype == DType::F32;
-  const DType maskType = variant.mask == AttentionVariant::Mask::Add ? variant.maskType : DType::Bool;
+  const DType maskType =
+      variant.mask == AttentionVariant::Mask::Add ? variant.maskType : DType::Bool;
   std::string text = kScalarPrelude;
   text += kOverlapPrelude;
   text += fmt::format(

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "codegen/cuda/overlap.h"
 #include "codegen/cuda/scalar_source.h"
 
 namespace carnot::cuda {
@@ -80,6 +81,7 @@ class Writer {
 
   std::string write() {
     text_ = kScalarPrelude;
+    text_ += kOverlapPrelude;
     text_ += kPackPrelude;
     if (loop_.hasRows()) text_ += kReductionPrelude;
     writeArguments();
@@ -165,6 +167,7 @@ class Writer {
         "a) {{",
         kLoopBlock, name);
     ++indent_;
+    line("waitForInputs();");
     line("const Index length = (Index)a.length, chunks = (length + {}) / {};", vector - 1, vector);
     line("const Index step = (Index)gridDim.x * blockDim.x;");
     line(
@@ -449,6 +452,7 @@ class Writer {
         "a) {{",
         threads, name);
     ++indent_;
+    line("waitForInputs();");
     line("const Index elements = (Index)(a.length * a.repeats);");
     if (variant_.alongLanes) {
       line("const unsigned x = threadIdx.x % {0}, y = threadIdx.x / {0};", kLanesBlock);
@@ -456,8 +460,8 @@ class Writer {
       line("const Index slot = blockIdx.x, slots = gridDim.x;");
     } else if (warp()) {
       line("const unsigned y = threadIdx.x % 32;");
-      line("const Index slot = blockIdx.x * {0} + threadIdx.x / 32, slots = gridDim.x * {0};",
-           kLoopBlock / 32);
+      line("const unsigned warps = blockDim.x / 32;");
+      line("const Index slot = blockIdx.x * warps + threadIdx.x / 32, slots = gridDim.x * warps;");
     } else {
       line("const unsigned y = threadIdx.x;");
       line("const Index slot = blockIdx.x, slots = gridDim.x;");

@@ -44,7 +44,7 @@ struct LoopLayout {
   enum OperandWord : int { Address, Element, Repeat, Row, Vector, Outer, OperandWords = Outer + 6 };
 };
 
-inline constexpr int kLoopBlock = 256;   // threads of a loop without rows, and over warps' rows
+inline constexpr int kLoopBlock = 256;   // threads of a loop without rows; the most of warps' rows
 inline constexpr int kLanesBlock = 32;   // lanes that a block takes
 inline constexpr int kLanesThreads = 8;  // threads that share a lane's row
 inline constexpr const char* kLoopFunction = "carnotLoop";

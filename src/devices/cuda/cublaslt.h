@@ -35,6 +35,7 @@ struct CublasLt {
     TransB = 4,
     EpilogueKind = 7,
     BiasPointer = 8,
+    BiasBatchStride = 10,
     BiasType = 26
   };
   enum LayoutAttribute : int { BatchCount = 5, BatchStride = 6 };

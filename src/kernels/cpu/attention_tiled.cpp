@@ -164,7 +164,7 @@ AttentionExecutable::AttentionExecutable(const BoundAttention& owner, const Conc
     return AttentionPlace(analysis.axes[i], shapes.inputs[owner.positions_[i]]);
   };
   q_ = place(0), k_ = place(1), v_ = place(2);
-  out_ = Place(analysis.axes[3], shapes.outputs[0]);
+  out_ = AttentionPlace(analysis.axes[3], shapes.outputs[0]);
   heads_ = q_.heads;
   keyHeads_ = k_.heads;
   planes_ = q_.batches * q_.heads;

@@ -1,349 +1,280 @@
-// Matrix products through cuBLASLt, a bias and a ReLU behind them in the same kernel.
+// Matrix products through cuBLASLt: bias, residual, ReLU and GELU by tanh in the same kernel, any
+// other pointwise tail in a generated one right behind.
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <mutex>
 
 #include "base/error.h"
-#include "devices/cuda/cublaslt.h"
-#include "devices/cuda/driver.h"
+#include "devices/cuda/compile.h"
+#include "kernels/cublaslt/lt_product.h"
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/product.h"
 #include "kernels/parameters.h"
 #include "ops/mat_mul.h"
+#include "ops/pointwise_activation.h"
 
 namespace carnot {
 namespace {
 
-using cuda::CublasLt;
+using Spread = Product::Spread;
 
-constexpr int64_t kChoices = 4;  // of the library's heuristic, the best first
-constexpr size_t kMostWorkspace = 32 << 20;
-constexpr uint32_t kAlignment = 16;  // bytes that the first choice of algorithms asks for
+// What the library does behind the product.
+struct Epilogue {
+  int bias = -1, residual = -1;  // operands of the tail
+  LtProductSpec::Activation activation = LtProductSpec::Activation::None;
+};
 
-// Where the library wants its workspace to start; more than an engine's memory is aligned to.
-constexpr size_t kWorkspaceAlignment = 256;
-size_t roundUp(size_t bytes) {
-  return (bytes + kWorkspaceAlignment - 1) / kWorkspaceAlignment * kWorkspaceAlignment;
+bool isZero(const ScalarNode& node) {
+  const auto* value = std::get_if<double>(&node.value);
+  return node.op == ScalarOp::Constant && value && *value == 0;
 }
 
-// A product with its tail, as the library knows it.
-struct Product {
-  int a = 0, b = 0, bias = -1;  // inputs of the region; -1: none
-  bool transposeA = false, transposeB = false, relu = false;
-  bool rowAxis = true;  // a is no vector
-  DType dtype = DType::F32;
-};
-
-// The tail as bias and ReLU behind Input 0.
-struct Tail {
-  int bias = -1;  // Input of the program; -1: none
-  bool relu = false;
-};
-std::optional<Tail> matchTail(const ScalarProgram& program) {
-  if (program.outputs.size() != 1) return std::nullopt;
-  Tail tail;
+// The tail as such, when the library knows it all.
+std::optional<Epilogue> matchEpilogue(const Product& product, const ScalarProgram& program) {
+  if (product.dtype == DType::F64 || product.tail.out != product.dtype) return std::nullopt;
+  Epilogue epilogue;
   uint16_t at = program.outputs[0];
-  auto isZero = [&](uint16_t node) {
-    const ScalarNode& constant = program.nodes[node];
-    const auto* value = std::get_if<double>(&constant.value);
-    return constant.op == ScalarOp::Constant && value && *value == 0;
-  };
-  auto isInput = [&](uint16_t node) { return program.nodes[node].op == ScalarOp::Input; };
   if (const ScalarNode& node = program.nodes[at]; node.op == ScalarOp::Max) {
-    if (isZero(node.args[1]))
-      at = node.args[0];
-    else if (isZero(node.args[0]))
-      at = node.args[1];
-    else
+    const bool first = isZero(program.nodes[node.args[0]]);
+    if (!first && !isZero(program.nodes[node.args[1]])) return std::nullopt;
+    at = node.args[first ? 1 : 0];
+    epilogue.activation = LtProductSpec::Activation::Relu;
+  }
+  // A sum of the product and others.
+  std::vector<uint16_t> terms{at};
+  bool found = false;
+  while (!terms.empty()) {
+    const ScalarNode& node = program.nodes[terms.back()];
+    terms.pop_back();
+    if (node.op == ScalarOp::Add) {
+      terms.push_back(node.args[0]);
+      terms.push_back(node.args[1]);
+      continue;
+    }
+    if (node.op != ScalarOp::Input) return std::nullopt;
+    if (node.index == 0) {
+      if (std::exchange(found, true)) return std::nullopt;
+      continue;
+    }
+    const int operand = node.index - 1;
+    const Spread spread = product.operands[operand].spread;
+    if (product.tail.operands[operand].dtype != product.dtype) return std::nullopt;
+    int* place = nullptr;
+    if (spread == Spread::PerColumn || spread == Spread::PerMatrixColumn)
+      place = &epilogue.bias;
+    else if (spread == Spread::PerElement)
+      place = &epilogue.residual;
+    if (!place || *place >= 0) return std::nullopt;
+    *place = operand;
+  }
+  if (!found) return std::nullopt;
+  return epilogue;
+}
+
+std::optional<Epilogue> epilogueOf(const Problem& problem, const Product& product) {
+  if (!product.hasTail()) return Epilogue{};
+  // The library's GELU is the one by tanh; it goes where it stands last, behind no residual.
+  const Region::Step& last = problem.region.steps.back();
+  if (const auto* gelu = last.op.as<Gelu>(); gelu && gelu->approximate == "tanh") {
+    Problem before = problem;
+    before.region.steps.pop_back();
+    before.region.outputs = {last.inputs[0]};
+    const Region::Step* anchor = before.region.anchor();
+    Epilogue epilogue;
+    if (before.region.outputs[0] != anchor->firstOutput) {
+      auto tail = pointwiseTail(before.region, anchor->firstOutput, before.tensorTypes());
+      auto matched = tail ? matchEpilogue(product, tail->program) : std::nullopt;
+      if (!matched || matched->residual >= 0 ||
+          matched->activation != LtProductSpec::Activation::None)
+        return std::nullopt;
+      epilogue = *matched;
+    } else if (product.dtype == DType::F64) {
       return std::nullopt;
-    tail.relu = true;
+    }
+    epilogue.activation = LtProductSpec::Activation::GeluTanh;
+    return epilogue;
   }
-  if (const ScalarNode& node = program.nodes[at]; node.op == ScalarOp::Add) {
-    if (!isInput(node.args[0]) || !isInput(node.args[1])) return std::nullopt;
-    const int first = program.nodes[node.args[0]].index, second = program.nodes[node.args[1]].index;
-    if ((first == 0) == (second == 0)) return std::nullopt;
-    tail.bias = first == 0 ? second : first;
-    return tail;
+  return matchEpilogue(product, product.tail.program);
+}
+
+// The generated kernel behind the product.
+class Finish {
+ public:
+  Finish(const Product& product, const ProductShape& shape, const std::vector<int>& runtimeInputs,
+         const DeviceTraits& device) {
+    const cuda::ProductTail& tail = product.tail;
+    int bytes = std::max(dtypeBits(tail.product), dtypeBits(tail.out)) / 8;
+    for (const auto& operand : tail.operands) bytes = std::max(bytes, dtypeBits(operand.dtype) / 8);
+    arguments_.matrices = shape.matrices();
+    arguments_.rows = shape.m;
+    arguments_.columns = shape.n;
+    const int64_t outBytes = dtypeBits(tail.out) / 8;
+    arguments_.tail.outRow = shape.n * outBytes;
+    arguments_.tail.outMatrix = shape.m * shape.n * outBytes;
+    for (size_t i = 0; i < product.operands.size(); ++i) {
+      arguments_.tail.operands[i] = tailOperand(product, i, shape);
+      positions_.push_back(positionOf(runtimeInputs, product.operands[i].input));
+    }
+    const int wide = std::clamp(16 / bytes, 1, 8);
+    any_ = code(tail, 1, device);
+    if (wide > 1 && shape.n % wide == 0) wide_ = code(tail, wide, device);
   }
-  if (!isInput(at) || program.nodes[at].index != 0) return std::nullopt;
-  return tail;
-}
 
-bool isColumnVector(const Shape& shape, const Dim& columns) {
-  for (size_t axis = 0; axis + 1 < shape.rank(); ++axis)
-    if (shape[axis].tryConstant() != 1) return false;
-  return shape.rank() > 0 && shape[shape.rank() - 1] == columns;
-}
-
-std::variant<Refusal, Product> productOf(const Problem& problem) {
-  const Region& region = problem.region;
-  const Region::Step* anchor = region.anchor();
-  const MatMul* op = anchor ? anchor->op.as<MatMul>() : nullptr;
-  if (!op) return Refusal{fmt::format("multiplies matrices, not {}", region.label())};
-  Product product{.a = anchor->inputs[0],
-                  .b = anchor->inputs[1],
-                  .transposeA = op->transposeA,
-                  .transposeB = op->transposeB};
-  if (!region.isInput(product.a) || !region.isInput(product.b))
-    return Refusal{"computes nothing before the product"};
-  const TensorDesc &a = problem.inputs[product.a], &b = problem.inputs[product.b];
-  product.dtype = a.dtype;
-  if (a.dtype != DType::F32 && a.dtype != DType::F16 && a.dtype != DType::BF16 &&
-      a.dtype != DType::F64)
-    return Refusal{fmt::format("multiplies floats, not {}", dtypeName(a.dtype))};
-  if (b.shape.rank() < 2) return Refusal{"the second operand is a vector"};
-  product.rowAxis = a.shape.rank() > 1;
-  const Dim& k = a.shape[a.shape.rank() - (op->transposeA ? 2 : 1)];
-  if (k.tryConstant() == 0) return Refusal{"sums nothing"};
-  const std::vector<TensorType> types = problem.tensorTypes();
-  const int from = anchor->firstOutput;
-  const TensorType& result = types[from];
-  if (region.outputs.size() == 1 && region.outputs[0] == from) return product;
-  auto tail = pointwiseTail(region, from, types);
-  if (!tail || region.outputs.size() != 1) return Refusal{"the steps behind it are not pointwise"};
-  auto matched = matchTail(tail->program);
-  if (!matched || types[region.outputs[0]] != result)
-    return Refusal{"adds a vector and applies a ReLU behind the product, nothing else"};
-  product.relu = matched->relu;
-  if (matched->bias < 0) return product;
-  product.bias = tail->operands[matched->bias - 1];
-  if (!region.isInput(product.bias) ||
-      !isColumnVector(problem.inputs[product.bias].shape, result.shape[result.shape.rank() - 1]))
-    return Refusal{"adds one value a column"};
-  if (product.dtype == DType::F64) return Refusal{"adds no float64 vector"};
-  return product;
-}
-
-CublasLt::DataType dataType(DType dtype) {
-  switch (dtype) {
-    case DType::F16:
-      return CublasLt::F16;
-    case DType::BF16:
-      return CublasLt::BF16;
-    case DType::F64:
-      return CublasLt::F64;
-    default:
-      return CublasLt::F32;
+  void run(const void* product, const RunArguments& arguments) const {
+    cuda::FinishArguments all = arguments_;
+    all.product = product;
+    all.tail.out = arguments.outputs[0];
+    uintptr_t addresses =
+        reinterpret_cast<uintptr_t>(product) | reinterpret_cast<uintptr_t>(all.tail.out);
+    for (size_t i = 0; i < positions_.size(); ++i) {
+      all.tail.operands[i].address = arguments.inputs[positions_[i]];
+      addresses |= reinterpret_cast<uintptr_t>(all.tail.operands[i].address);
+    }
+    const Code& code = wide_.function && addresses % 16 == 0 ? wide_ : any_;
+    cuda::launch(code.function, code.shape, &all, *arguments.stream);
   }
-}
 
-// Where each matrix of the batch starts in an operand that broadcasts over it, in elements.
-std::vector<int64_t> matrixOffsets(std::span<const int64_t> dims, size_t matrixAxes,
-                                   std::span<const int64_t> batch) {
-  const auto leading = dims.first(dims.size() - matrixAxes);
-  int64_t stride = elementCount(dims.last(matrixAxes));
-  std::vector<int64_t> strides(batch.size(), 0);
-  for (size_t i = leading.size(); i-- > 0; stride *= leading[i])
-    if (leading[i] != 1) strides[batch.size() - leading.size() + i] = stride;
-  std::vector<int64_t> offsets(static_cast<size_t>(elementCount(batch)), 0);
-  for (size_t i = 0; i < offsets.size(); ++i) {
-    auto rest = static_cast<int64_t>(i);
-    for (size_t axis = batch.size(); axis-- > 0; rest /= batch[axis])
-      offsets[i] += rest % batch[axis] * strides[axis];
+ private:
+  struct Code {
+    std::shared_ptr<const cuda::Module> module;
+    CUfunction function = nullptr;
+    cuda::LaunchShape shape;
+  };
+  Code code(const cuda::ProductTail& tail, int vector, const DeviceTraits& device) const {
+    Code made;
+    made.module = cuda::moduleOf(cuda::finishSource(tail, vector));
+    made.function = made.module->function(cuda::kFinishFunction);
+    made.shape.threads = cuda::kFinishThreads;
+    const int64_t units =
+        arguments_.matrices * arguments_.rows * ((arguments_.columns + vector - 1) / vector);
+    made.shape.blocks = static_cast<uint32_t>(
+        std::min<int64_t>((units + cuda::kFinishThreads - 1) / cuda::kFinishThreads,
+                          int64_t{device.multiprocessors} * 16));
+    made.shape.overlapped = true;
+    return made;
   }
-  return offsets;
-}
 
-// The distance between matrices when they lie evenly.
-std::optional<int64_t> evenStride(const std::vector<int64_t>& offsets) {
-  const int64_t stride = offsets.size() > 1 ? offsets[1] - offsets[0] : 0;
-  for (size_t i = 0; i < offsets.size(); ++i)
-    if (offsets[i] != stride * static_cast<int64_t>(i)) return std::nullopt;
-  return stride;
-}
+  std::vector<size_t> positions_;
+  cuda::FinishArguments arguments_;
+  Code any_, wide_;
+};
+
+size_t roundUp(size_t bytes) { return (bytes + 255) / 256 * 256; }
 
 class MatMulExecutable final : public Executable {
  public:
-  MatMulExecutable(const Product& product, const std::vector<int>& runtimeInputs, int64_t choice,
-                   std::span<const int64_t> a, std::span<const int64_t> b,
-                   std::span<const int64_t> result)
-      : product_(product),
+  MatMulExecutable(const Product& product, const std::optional<Epilogue>& epilogue,
+                   const std::vector<int>& runtimeInputs, int64_t choice, ProductShape shape,
+                   const DeviceTraits& device)
+      : shape_(std::move(shape)),
         a_(positionOf(runtimeInputs, product.a)),
         b_(positionOf(runtimeInputs, product.b)),
-        bias_(product.bias < 0 ? 0 : positionOf(runtimeInputs, product.bias)) {
-    const size_t matrixAxes = product.rowAxis ? 2 : 1;
-    n_ = result.back();
-    k_ = a[a.size() - (product.transposeA ? 2 : 1)];
-    m_ = product.rowAxis ? a[a.size() - (product.transposeA ? 1 : 2)] : 1;
-    auto batch = result.first(result.size() - matrixAxes);
-    aOffsets_ = matrixOffsets(a, matrixAxes, batch);
-    bOffsets_ = matrixOffsets(b, 2, batch);
-    if (m_ == 0 || n_ == 0 || aOffsets_.empty()) {
-      aOffsets_.clear();
-      return;
+        bytes_(dtypeBits(product.dtype) / 8) {
+    if (shape_.empty()) return;
+    if (!epilogue) {
+      finish_.emplace(product, shape_, runtimeInputs, device);
+      // In place, unless its elements are others.
+      if (product.tail.out != product.dtype)
+        productBytes_ = roundUp(static_cast<size_t>(shape_.matrices() * shape_.m * shape_.n) *
+                                static_cast<size_t>(bytes_));
     }
-    joinBatch();
-    if (k_ == 0) {
+    LtProductSpec spec{.dtype = product.dtype,
+                       .tf32 = product.tf32,
+                       .transposeA = product.transposeA,
+                       .transposeB = product.transposeB,
+                       .m = shape_.m,
+                       .n = shape_.n,
+                       .k = shape_.k};
+    if (epilogue && epilogue->bias >= 0) {
+      const Product::Operand& bias = product.operands[epilogue->bias];
+      perMatrix_ = bias.spread == Spread::PerMatrixColumn;
+      spec.bias =
+          perMatrix_ ? LtProductSpec::Bias::PerMatrixColumn : LtProductSpec::Bias::PerColumn;
+      bias_ = static_cast<int>(positionOf(runtimeInputs, bias.input));
+    }
+    if (epilogue && epilogue->residual >= 0) {
+      spec.residual = true;
+      residual_ =
+          static_cast<int>(positionOf(runtimeInputs, product.operands[epilogue->residual].input));
+    }
+    if (epilogue) spec.activation = epilogue->activation;
+    const auto strideA = evenStride(shape_.aOffsets), strideB = evenStride(shape_.bOffsets);
+    if (strideA && strideB) {
+      spec.batch = shape_.matrices();
+      spec.strideA = *strideA;
+      spec.strideB = *strideB;
+      calls_ = 1;
+    } else {
+      calls_ = shape_.matrices();
+    }
+    if (spec.k == 0) {
       // One element of zeros to sum over.
-      k_ = 1;
-      zeroBytes_ = roundUp(static_cast<size_t>(std::max(m_, n_)) *
-                           static_cast<size_t>(dtypeBits(product.dtype) / 8));
+      spec.k = 1;
+      spec.strideA = spec.strideB = 0;
+      zeroBytes_ =
+          roundUp(static_cast<size_t>(std::max(spec.m, spec.n)) * static_cast<size_t>(bytes_));
     }
-    describe();
-    algorithm_ = choose(kAlignment, choice);
-    // Of an application's address that may start at any element.
-    unaligned_ = choose(static_cast<uint32_t>(dtypeBits(product_.dtype) / 8), choice);
-  }
-
-  ~MatMulExecutable() override {
-    const CublasLt& library = cuda::cublasLt();
-    if (operation_) library.matmulDescDestroy(operation_);
-    for (CublasLt::MatrixLayout layout : {left_, right_, out_})
-      if (layout) library.matrixLayoutDestroy(layout);
+    product_.emplace(spec, choice);
   }
 
   size_t workspaceBytes() const override {
-    const size_t library = std::max(algorithm_.workspaceSize, unaligned_.workspaceSize);
-    return library + zeroBytes_ == 0 ? 0 : zeroBytes_ + library + kWorkspaceAlignment;
+    if (!product_) return 0;
+    const size_t all = product_->workspaceBytes() + zeroBytes_ + productBytes_;
+    return all == 0 ? 0 : all + 256;
   }
 
   void run(const RunArguments& arguments) const override {
-    const CublasLt& library = cuda::cublasLt();
-    const auto bytes = static_cast<int64_t>(dtypeBits(product_.dtype) / 8);
+    if (!product_) return;
     const auto* a = static_cast<const std::byte*>(arguments.inputs[a_]);
     const auto* b = static_cast<const std::byte*>(arguments.inputs[b_]);
-    auto* result = static_cast<std::byte*>(arguments.outputs[0]);
-    // The bias is an attribute of the operation, which contexts share.
-    std::unique_lock lock(mutex_, std::defer_lock);
-    if (product_.bias >= 0) {
-      lock.lock();
-      const void* bias = arguments.inputs[bias_];
-      cuda::check(
-          library.matmulDescSetAttribute(operation_, CublasLt::BiasPointer, &bias, sizeof bias),
-          "bias");
-    }
     auto* workspace =
         reinterpret_cast<std::byte*>(roundUp(reinterpret_cast<uintptr_t>(arguments.workspace)));
-    std::byte* zeros = nullptr;
+    auto* out = static_cast<std::byte*>(arguments.outputs[0]);
+    if (productBytes_ > 0) out = std::exchange(workspace, workspace + productBytes_);
+    const std::byte* zeros = nullptr;
     if (zeroBytes_ > 0) {
-      zeros = workspace;
-      workspace += zeroBytes_;
+      zeros = std::exchange(workspace, workspace + zeroBytes_);
       cuda::check(
           cuda::driver().cuMemsetD8Async(reinterpret_cast<CUdeviceptr>(zeros), 0, zeroBytes_,
                                          static_cast<CUstream>(arguments.stream->native())),
           "clearing zeros to sum over");
     }
-    auto aligned = [](const void* address) {
-      return reinterpret_cast<uintptr_t>(address) % kAlignment == 0;
+    auto input = [&](int position, int64_t offset) -> const std::byte* {
+      if (position < 0) return nullptr;
+      return static_cast<const std::byte*>(arguments.inputs[position]) + offset * bytes_;
     };
-    for (size_t i = 0; i < aOffsets_.size(); ++i) {
-      const std::byte* left = zeros ? zeros : b + bOffsets_[i] * bytes;
-      const std::byte* right = zeros ? zeros : a + aOffsets_[i] * bytes;
-      std::byte* out = result + static_cast<int64_t>(i) * m_ * n_ * bytes;
-      const bool usual = aligned(left) && aligned(right) && aligned(out);
-      const CublasLt::Heuristic& chosen = usual ? algorithm_ : unaligned_;
-      const float one = 1, zero = 0;
-      const double one64 = 1, zero64 = 0;
-      const bool wide = product_.dtype == DType::F64;
-      cuda::check(library.matmul(cuda::cublasLtHandle(), operation_,
-                                 wide ? static_cast<const void*>(&one64) : &one, left, left_, right,
-                                 right_, wide ? static_cast<const void*>(&zero64) : &zero, out,
-                                 out_, out, out_, &chosen.algorithm, workspace,
-                                 chosen.workspaceSize, arguments.stream->native()),
-                  "product");
+    for (int64_t i = 0; i < calls_; ++i) {
+      const int64_t place = i * shape_.m * shape_.n;
+      product_->run(zeros ? zeros : a + shape_.aOffsets[i] * bytes_,
+                    zeros ? zeros : b + shape_.bOffsets[i] * bytes_,
+                    input(bias_, perMatrix_ ? i * shape_.n : 0), input(residual_, place),
+                    out + place * bytes_, workspace, *arguments.stream);
     }
+    if (finish_) finish_->run(out, arguments);
   }
 
  private:
-  // Matrices of a batch that share b are one taller matrix; those that lie evenly, one batch.
-  void joinBatch() {
-    const auto count = static_cast<int64_t>(aOffsets_.size());
-    const auto strideA = evenStride(aOffsets_), strideB = evenStride(bOffsets_);
-    if (!strideA || !strideB) return;
-    if (*strideB == 0 && !product_.transposeA && (count == 1 || *strideA == m_ * k_)) {
-      m_ *= count;
-    } else {
-      batch_ = static_cast<int>(count);
-      strideA_ = *strideA;
-      strideB_ = *strideB;
-    }
-    aOffsets_ = bOffsets_ = {0};
-  }
-
-  // The library's matrices are column-major: what it computes is the transposed result, b first.
-  void describe() {
-    const CublasLt& library = cuda::cublasLt();
-    const CublasLt::DataType type = dataType(product_.dtype);
-    const bool wide = product_.dtype == DType::F64;
-    cuda::check(
-        library.matmulDescCreate(&operation_, wide ? CublasLt::Compute64F : CublasLt::Compute32F,
-                                 wide ? CublasLt::F64 : CublasLt::F32),
-        "operation");
-    auto set = [&](CublasLt::MatmulAttribute attribute, auto value) {
-      cuda::check(library.matmulDescSetAttribute(operation_, attribute, &value, sizeof value),
-                  "operation's attribute");
-    };
-    set(CublasLt::TransA, int32_t{product_.transposeB});
-    set(CublasLt::TransB, int32_t{product_.transposeA});
-    uint32_t epilogue = product_.relu ? uint32_t{CublasLt::Relu} : 0;
-    if (product_.bias >= 0) {
-      epilogue |= CublasLt::Bias;
-      set(CublasLt::BiasType, int32_t{type});
-      set(CublasLt::BiasPointer, static_cast<const void*>(nullptr));
-    }
-    if (epilogue == 0) epilogue = CublasLt::Default;
-    set(CublasLt::EpilogueKind, epilogue);
-    auto layout = [&](CublasLt::MatrixLayout& made, int64_t rows, int64_t columns, int64_t stride) {
-      cuda::check(library.matrixLayoutCreate(&made, type, static_cast<uint64_t>(rows),
-                                             static_cast<uint64_t>(columns), rows),
-                  "matrix");
-      if (batch_ == 1) return;
-      const int32_t count = batch_;
-      cuda::check(
-          library.matrixLayoutSetAttribute(made, CublasLt::BatchCount, &count, sizeof count),
-          "batch");
-      cuda::check(
-          library.matrixLayoutSetAttribute(made, CublasLt::BatchStride, &stride, sizeof stride),
-          "batch");
-    };
-    layout(left_, product_.transposeB ? k_ : n_, product_.transposeB ? n_ : k_, strideB_);
-    layout(right_, product_.transposeA ? m_ : k_, product_.transposeA ? k_ : m_, strideA_);
-    layout(out_, n_, m_, m_ * n_);
-  }
-
-  CublasLt::Heuristic choose(uint32_t alignment, int64_t choice) const {
-    const CublasLt& library = cuda::cublasLt();
-    CublasLt::Preference preference = nullptr;
-    cuda::check(library.preferenceCreate(&preference), "preference");
-    auto set = [&](CublasLt::PreferenceAttribute attribute, auto value) {
-      library.preferenceSetAttribute(preference, attribute, &value, sizeof value);
-    };
-    set(CublasLt::MaxWorkspace, kMostWorkspace);
-    for (auto operand : {CublasLt::AlignA, CublasLt::AlignB, CublasLt::AlignC, CublasLt::AlignD})
-      set(operand, alignment);
-    CublasLt::Heuristic found[kChoices] = {};
-    int count = 0;
-    const CublasLt::Status status =
-        library.getHeuristic(cuda::cublasLtHandle(), operation_, left_, right_, out_, out_,
-                             preference, static_cast<int>(kChoices), found, &count);
-    library.preferenceDestroy(preference);
-    if (status != 0 || count == 0)
-      throw Error(
-          ErrorCode::Unsupported,
-          fmt::format("cuBLASLt has no algorithm for a product of {}x{} by {}x{}", m_, k_, k_, n_));
-    return found[std::min<int64_t>(choice, count - 1)];
-  }
-
-  const Product& product_;
-  size_t a_, b_, bias_;
-  int64_t m_ = 1, n_ = 0, k_ = 0, strideA_ = 0, strideB_ = 0;
-  int batch_ = 1;
-  size_t zeroBytes_ = 0;
-  std::vector<int64_t> aOffsets_, bOffsets_;  // of each call, in elements; none: nothing to do
-  mutable std::mutex mutex_;
-  CublasLt::MatmulDesc operation_ = nullptr;
-  CublasLt::MatrixLayout left_ = nullptr, right_ = nullptr, out_ = nullptr;
-  CublasLt::Heuristic algorithm_{}, unaligned_{};
+  ProductShape shape_;
+  size_t a_, b_;
+  int bias_ = -1, residual_ = -1;
+  int64_t bytes_;
+  bool perMatrix_ = false;
+  int64_t calls_ = 0;
+  size_t zeroBytes_ = 0, productBytes_ = 0;
+  std::optional<LtProduct> product_;
+  std::optional<Finish> finish_;
 };
 
 class BoundMatMul final : public BoundKernel {
  public:
   explicit BoundMatMul(const BindArguments& arguments)
-      : stored_(decodeProblem(arguments.parameters, arguments.device)) {
-    auto analyzed = productOf(stored_.problem);
+      : device_(arguments.device), stored_(decodeProblem(arguments.parameters, arguments.device)) {
+    auto analyzed = readProduct(stored_.problem);
     if (auto* refusal = std::get_if<Refusal>(&analyzed)) throwBadParameters(refusal->reason);
     product_ = std::get<Product>(analyzed);
-    choice_ = parameter(stored_.configuration, "choice", 0, kChoices - 1);
+    epilogue_ = epilogueOf(stored_.problem, product_);
+    choice_ = parameter(stored_.configuration, "choice", 0, LtProduct::kChoices - 1);
     if (!arguments.weights.empty()) throwBadParameters("weights that the product does not have");
     inputs_ = presentInputs(stored_.problem);
   }
@@ -353,13 +284,16 @@ class BoundMatMul final : public BoundKernel {
     const std::vector<int64_t> a = types[product_.a].shape.concrete(),
                                b = types[product_.b].shape.concrete();
     const int result = stored_.problem.region.anchor()->firstOutput;
-    return std::make_unique<MatMulExecutable>(product_, inputs_, choice_, a, b,
-                                              types[result].shape.concrete());
+    return std::make_unique<MatMulExecutable>(
+        product_, epilogue_, inputs_, choice_,
+        shapeProduct(product_, a, b, types[result].shape.concrete()), device_);
   }
 
  private:
+  DeviceTraits device_;
   StoredProblem stored_;
   Product product_;
+  std::optional<Epilogue> epilogue_;
   int64_t choice_ = 0;
   std::vector<int> inputs_;
 };
@@ -367,9 +301,10 @@ class BoundMatMul final : public BoundKernel {
 class CublasLtMatMul final : public Kernel {
  public:
   std::string_view name() const override { return "cublaslt/matmul"; }
+  uint32_t revision() const override { return 2; }
 
   Support supports(const Problem& problem) const override {
-    auto analyzed = productOf(problem);
+    auto analyzed = readProduct(problem);
     if (auto* refusal = std::get_if<Refusal>(&analyzed)) return std::move(*refusal);
     try {
       cuda::cublasLt();
@@ -377,7 +312,7 @@ class CublasLtMatMul final : public Kernel {
       return Refusal{error.has()};
     }
     std::vector<Configuration> configurations;
-    for (int64_t choice = 0; choice < kChoices; ++choice)
+    for (int64_t choice = 0; choice < LtProduct::kChoices; ++choice)
       configurations.push_back({{{"choice", choice}},
                                 plainLayouts(problem.inputs.size()),
                                 plainLayouts(problem.outputs.size())});

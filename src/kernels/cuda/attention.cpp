@@ -40,8 +40,8 @@ std::variant<Refusal, Analysis> analyze(const Problem& problem) {
   variant.causal = out.causal != Causal::None;
   if (out.inputs[3] < 0) return out;
   variant.maskType = problem.inputs[static_cast<size_t>(out.inputs[3])].dtype;
-  variant.mask = variant.maskType == DType::Bool ? AttentionVariant::Mask::Keep
-                                                 : AttentionVariant::Mask::Add;
+  variant.mask =
+      variant.maskType == DType::Bool ? AttentionVariant::Mask::Keep : AttentionVariant::Mask::Add;
   if (variant.maskType == DType::F64) return Refusal{"masks by no float64"};
   return out;
 }
@@ -212,7 +212,8 @@ class CudaAttention final : public Kernel {
     const int64_t blocks = q.batches * q.heads * ceilDivide(q.length, variant.queries());
     const int64_t keyBlocks = ceilDivide(k.length, variant.keys);
     const double rate = variant.dtype == DType::F32 ? 1e11 : 1.5e12;  // of a multiprocessor
-    const double work = 2.0 * variant.queries() * variant.keys * (analysis.size + analysis.valueSize);
+    const double work =
+        2.0 * variant.queries() * variant.keys * (analysis.size + analysis.valueSize);
     const double loaded = 2.0 * variant.keys * (analysis.size + analysis.valueSize);
     const double latency = 0.5e-6 + loaded / (2e9 * 32 * variant.warps);
     const int64_t sharing = ceilDivide(blocks, problem.device.multiprocessors);

@@ -78,11 +78,11 @@ class GatherExecutable final : public Executable {
       made.bytes = bytes;
       made.inner = split.inner * elementBytes / bytes;
       const int64_t units = split.outer * count * made.inner;
-      made.module = cuda::moduleOf(
-          fmt::format("typedef {} Unit;\ntypedef {} Number;\ntypedef {} Index;\n", unitType(bytes),
-                      indexType == DType::I64 ? "long long" : "int",
-                      units < kMost32 ? "unsigned" : "unsigned long long") +
-          cuda::kOverlapPrelude + kBody);
+      made.module =
+          cuda::moduleOf(fmt::format("typedef {} Unit;\ntypedef {} Number;\ntypedef {} Index;\n",
+                                     unitType(bytes), indexType == DType::I64 ? "long long" : "int",
+                                     units < kMost32 ? "unsigned" : "unsigned long long") +
+                         cuda::kOverlapPrelude + kBody);
       made.function = made.module->function("carnotGather");
       made.shape.threads = kThreads;
       made.shape.blocks = static_cast<uint32_t>(std::min<int64_t>(

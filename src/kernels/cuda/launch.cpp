@@ -30,9 +30,9 @@ void launch(CUfunction function, const LaunchShape& shape, void* structure, Stre
 }
 
 void allowShared(CUfunction function, int bytes) {
-  check(driver().cuFuncSetAttribute(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-                                    bytes),
-        "asking for shared memory");
+  check(
+      driver().cuFuncSetAttribute(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, bytes),
+      "asking for shared memory");
 }
 
 }  // namespace carnot::cuda

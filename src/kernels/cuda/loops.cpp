@@ -146,10 +146,15 @@ class LoopExecutable final : public Executable {
       return;
     }
     const bool warps = !variant.alongLanes && variant.threads == 32;
-    threads_ = variant.alongLanes || warps ? cuda::kLoopBlock : variant.threads;
     units_ =
         shape.rowCount() * (variant.alongLanes ? ceilDivide(shape.lanes, cuda::kLanesBlock) : 1);
-    const int64_t perBlock = warps ? cuda::kLoopBlock / 32 : 1;
+    threads_ = variant.alongLanes ? cuda::kLoopBlock : variant.threads;
+    // Few rows are spread over all multiprocessors.
+    if (warps)
+      while (threads_ < cuda::kLoopBlock &&
+             units_ * 32 > int64_t{device.multiprocessors} * threads_)
+        threads_ *= 2;
+    const int64_t perBlock = warps ? threads_ / 32 : 1;
     blocks_ = std::min(ceilDivide(units_, perBlock), blocksOf(device, threads_));
     unitsOfOnes_ = units_;
     blocksOfOnes_ = blocks_;
@@ -189,8 +194,11 @@ class LoopExecutable final : public Executable {
     const bool aligned = addresses == 0;
     words[LoopLayout::Units] = aligned ? units_ : unitsOfOnes_;
     const int64_t blocks = aligned ? blocks_ : blocksOfOnes_;
-    cuda::launch(aligned ? function_ : ones_, static_cast<uint32_t>(blocks),
-                 static_cast<uint32_t>(threads_), words.data(), *arguments.stream);
+    cuda::launch(aligned ? function_ : ones_,
+                 {.blocks = static_cast<uint32_t>(blocks),
+                  .threads = static_cast<uint32_t>(threads_),
+                  .overlapped = true},
+                 words.data(), *arguments.stream);
   }
 
  private:

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "codegen/cuda/overlap.h"
 #include "kernels/cuda/launch.h"
 
 namespace carnot::cuda {
@@ -42,6 +43,7 @@ struct Arguments {
 // Every element's place by division.
 const char* const kElements = R"(
 extern "C" __global__ void __launch_bounds__(256) carnotCopy(const __grid_constant__ Arguments a) {
+  waitForInputs();
   const Index step = (Index)gridDim.x * blockDim.x;
   for (Index i = blockIdx.x * (Index)blockDim.x + threadIdx.x; i < (Index)a.count; i += step) {
     Index rest = i;
@@ -63,6 +65,7 @@ extern "C" __global__ void __launch_bounds__(256) carnotCopy(const __grid_consta
 // the target along the last.
 const char* const kTiles = R"(
 extern "C" __global__ void __launch_bounds__(256) carnotCopy(const __grid_constant__ Arguments a) {
+  waitForInputs();
   __shared__ Element tile[32][33];
   const Index rows = (Index)a.extents[kRank - 2], columns = (Index)a.extents[kRank - 1];
   const Index tilesDown = (rows + 31) / 32, tilesAcross = (columns + 31) / 32;
@@ -100,7 +103,7 @@ extern "C" __global__ void __launch_bounds__(256) carnotCopy(const __grid_consta
 std::string sourceOf(const char* body, size_t rank, int bytes, bool wideIndices) {
   return fmt::format("typedef {} Index;\ntypedef {} Element;\nconstexpr int kRank = {};\n",
                      wideIndices ? "unsigned long long" : "unsigned", elementType(bytes), rank) +
-         kPrelude + body;
+         kOverlapPrelude + kPrelude + body;
 }
 
 int64_t product(const std::vector<int64_t>& values) {
@@ -204,7 +207,9 @@ void StridedCopy::run(const void* from, void* to, Stream& stream) const {
   auto words = form.words;
   words[From] = reinterpret_cast<int64_t>(from);
   words[To] = reinterpret_cast<int64_t>(to);
-  launch(form.function, static_cast<uint32_t>(form.blocks), kThreads, words.data(), stream);
+  launch(form.function,
+         {.blocks = static_cast<uint32_t>(form.blocks), .threads = kThreads, .overlapped = true},
+         words.data(), stream);
 }
 
 }  // namespace carnot::cuda
