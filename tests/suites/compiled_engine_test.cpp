@@ -97,6 +97,7 @@ std::shared_ptr<const EngineData> compiled(const Network& network, bool referenc
   CompileOptions options;
   options.device = deviceTraits(kind, 2);
   options.optimizationLevel = 0;
+  options.tf32 = false;
   if (referenceOnly)
     for (const Kernel* kernel : kernelsOf("cpu"))
       if (kernel->name() != "reference") options.withoutKernels.emplace_back(kernel->name());

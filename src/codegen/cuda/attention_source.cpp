@@ -27,13 +27,27 @@ __device__ inline float power2(float x) {
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
 }
-// A score as a power of two's exponent, with what the mask says of it.
+// What the mask adds to a power of two's exponent.
+__device__ inline float added(const MaskElement* mask) {
+  return kMask == 1 ? (*mask == 0 ? nothing() : 0) : kLog2e * maskValue(*mask);
+}
+// Of keys, by all threads: what is added to the scores of every query.
+__device__ inline void hide(const Arguments& a, float* hidden, const MaskElement* mask, int start) {
+  for (int i = threadIdx.x; i < kKeys; i += kThreads) {
+    const int key = start + i;
+    float value = 0;
+    if (key >= a.keys) value = nothing();
+    else if (kMask != 0 && kPerKey) value = added(mask + key * a.maskKey);
+    hidden[i] = value;
+  }
+}
+// A score as a power of two's exponent, with what hides it.
 __device__ inline float masked(const Arguments& a, const MaskElement* mask, int query, int key,
-                               float score) {
-  if (key >= a.keys || (kCausal && key > query + a.offset)) return nothing();
-  float result = score * (a.scale * kLog2e);
-  if (kMask == 1 && mask[query * a.maskQuery + key * a.maskKey] == 0) return nothing();
-  if (kMask == 2) result += kLog2e * maskValue(mask[query * a.maskQuery + key * a.maskKey]);
+                               float score, float hidden) {
+  float result = score * (a.scale * kLog2e) + hidden;
+  if (kMask != 0 && !kPerKey && query < a.queries && key < a.keys)
+    result += added(mask + query * a.maskQuery + key * a.maskKey);
+  if (kCausal && key > query + a.offset) return nothing();
   return result;
 }
 // Keys that the last of some queries sees.
@@ -123,6 +137,7 @@ __device__ inline void storePair(Element* to, int column, float low, float high)
 extern "C" __global__ void __launch_bounds__(kThreads)
 carnotAttention(const __grid_constant__ Arguments a) {
   extern __shared__ __align__(16) Element memory[];
+  __shared__ float hidden[kKeys];
   Element *queries = memory, *keys = queries + kQueries * kPitch, *values = keys + kKeys * kPitch;
   waitForInputs();
   const Head h = headOf(a);
@@ -140,6 +155,7 @@ carnotAttention(const __grid_constant__ Arguments a) {
   float out[kValueUp / 8][4] = {};
   float most[2] = {nothing(), nothing()}, sum[2] = {0, 0};
   for (int start = 0; start < visible; start += kKeys) {
+    hide(a, hidden, h.mask, start);
     arrived<1>();
     if (kHoldQueries && start == 0) {
 #pragma unroll
@@ -163,14 +179,15 @@ carnotAttention(const __grid_constant__ Arguments a) {
 
     float top[2] = {most[0], most[1]};
 #pragma unroll
-    for (int n = 0; n < kKeys / 8; ++n)
+    for (int n = 0; n < kKeys / 8; ++n) {
+      const float2 pair = *(const float2*)(hidden + n * 8 + column);
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        const int at = query + i / 2 * 8;
-        score[n][i] = at < a.queries
-            ? masked(a, h.mask, at, start + n * 8 + column + i % 2, score[n][i]) : nothing();
+        score[n][i] = masked(a, h.mask, query + i / 2 * 8, start + n * 8 + column + i % 2,
+                             score[n][i], i % 2 ? pair.y : pair.x);
         top[i / 2] = fmaxf(top[i / 2], score[n][i]);
       }
+    }
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
       top[i] = fmaxf(top[i], __shfl_xor_sync(~0u, top[i], 1));
@@ -238,6 +255,7 @@ carnotAttention(const __grid_constant__ Arguments a) {
   extern __shared__ __align__(16) Element memory[];
   Element *queries = memory, *keys = queries + kQueries * kPitch, *values = keys + kKeys * kPitch;
   float* weights = values + kKeys * kValueUp;
+  __shared__ float hidden[kKeys];
   waitForInputs();
   const Head h = headOf(a);
   const int x = threadIdx.x % 8, y = threadIdx.x / 8 * 2;
@@ -250,6 +268,7 @@ carnotAttention(const __grid_constant__ Arguments a) {
   float out[2][kValueUp / 8] = {};
   float most[2] = {nothing(), nothing()}, sum[2] = {0, 0};
   for (int start = 0; start < visible; start += kKeys) {
+    hide(a, hidden, h.mask, start);
     arrived<1>();
     float score[2][kKeys / 8] = {};
 #pragma unroll 4
@@ -273,8 +292,7 @@ carnotAttention(const __grid_constant__ Arguments a) {
       float top = most[i];
 #pragma unroll
       for (int j = 0; j < kKeys / 8; ++j) {
-        score[i][j] = at < a.queries ? masked(a, h.mask, at, start + x + 8 * j, score[i][j])
-                                     : nothing();
+        score[i][j] = masked(a, h.mask, at, start + x + 8 * j, score[i][j], hidden[x + 8 * j]);
         top = fmaxf(top, score[i][j]);
       }
       for (int by = 1; by < 8; by *= 2) top = fmaxf(top, __shfl_xor_sync(~0u, top, by));
@@ -338,12 +356,12 @@ std::string attentionSource(const AttentionVariant& variant) {
   text += fmt::format(
       "typedef {} Element;\ntypedef {} MaskElement;\n#define HALF \"{}\"\n"
       "constexpr int kSize = {}, kValue = {}, kKeys = {}, kQueries = {}, kThreads = {};\n"
-      "constexpr int kMask = {};\nconstexpr bool kCausal = {}, kWide = {};\n"
+      "constexpr int kMask = {};\nconstexpr bool kPerKey = {}, kCausal = {}, kWide = {};\n"
       "__device__ inline float maskValue(MaskElement element) {{ return {}; }}\n",
       memoryType(variant.dtype), memoryType(maskType),
       variant.dtype == DType::BF16 ? "bf16" : "f16", variant.size, variant.valueSize, variant.keys,
-      variant.queries(), 32 * variant.warps, static_cast<int>(variant.mask), variant.causal,
-      variant.wide, loaded(maskType, "element"));
+      variant.queries(), 32 * variant.warps, static_cast<int>(variant.mask), variant.perKey,
+      variant.causal, variant.wide, loaded(maskType, "element"));
   text += kPrelude;
   text += floats ? kFloats : kTensorCores;
   return text;

@@ -16,6 +16,7 @@ struct AttentionVariant {
   int keys = 64;                                  // held at a time
   Mask mask = Mask::None;
   DType maskType = DType::F32;  // of Add
+  bool perKey = true;           // the mask is the same for all queries of a head
   bool causal = false;
   bool wide = true;  // rows start at multiples of 16 bytes and hold whole ones
   friend auto operator<=>(const AttentionVariant&, const AttentionVariant&) = default;

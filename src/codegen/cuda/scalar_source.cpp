@@ -133,14 +133,17 @@ std::string expressionOf(const ScalarProgram& program, const ScalarNode& node,
     case ScalarOp::Trunc:
       return function("trunc");
     case ScalarOp::Exp:
+      if (isHalf(type)) return fmt::format("__expf({})", a);
       return function("exp");
     case ScalarOp::Log:
       return function("log");
     case ScalarOp::Erf:
+      if (isHalf(type)) return fmt::format("erfOfHalf({})", a);
       return function("erf");
     case ScalarOp::Tanh:
       return function("tanh");
     case ScalarOp::Sigmoid:
+      if (isHalf(type)) return fmt::format("__fdividef(1.0f, 1.0f + __expf(-{}))", a);
       return fmt::format("({0})1 / (({0})1 + {1})", valueType(type), call("exp", type, "-" + a));
     case ScalarOp::Sin:
       return function("sin");
@@ -298,6 +301,14 @@ __device__ inline unsigned short toBrain(float value) {
   unsigned short bits;
   asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(value));
   return bits;
+}
+// Within 2e-7: Abramowitz and Stegun, 7.1.26.
+__device__ inline float erfOfHalf(float x) {
+  const float t = __fdividef(1.0f, 1.0f + 0.3275911f * fabsf(x));
+  const float sum =
+      t * (0.254829592f + t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f +
+                                                                        t * 1.061405429f))));
+  return copysignf(1.0f - sum * __expf(-x * x), x);
 }
 // Truncates; NaN and what does not fit give the lowest.
 __device__ inline long long toInteger(double value) {

@@ -192,6 +192,7 @@ class MatMulExecutable final : public Executable {
       spec.bias =
           perMatrix_ ? LtProductSpec::Bias::PerMatrixColumn : LtProductSpec::Bias::PerColumn;
       bias_ = static_cast<int>(positionOf(runtimeInputs, bias.input));
+      biasBytes_ = static_cast<size_t>((perMatrix_ ? shape_.matrices() : 1) * shape_.n * bytes_);
     }
     if (epilogue && epilogue->residual >= 0) {
       spec.residual = true;
@@ -220,7 +221,8 @@ class MatMulExecutable final : public Executable {
 
   size_t workspaceBytes() const override {
     if (!product_) return 0;
-    const size_t all = product_->workspaceBytes() + zeroBytes_ + productBytes_;
+    const size_t all =
+        product_->workspaceBytes() + zeroBytes_ + productBytes_ + roundUp(biasBytes_);
     return all == 0 ? 0 : all + 256;
   }
 
@@ -244,11 +246,21 @@ class MatMulExecutable final : public Executable {
       if (position < 0) return nullptr;
       return static_cast<const std::byte*>(arguments.inputs[position]) + offset * bytes_;
     };
+    const auto* bias = input(bias_, 0);
+    // The library's kernels read a bias from aligned addresses alone.
+    if (reinterpret_cast<uintptr_t>(bias) % 16 != 0) {
+      auto* copy = std::exchange(workspace, workspace + roundUp(biasBytes_));
+      cuda::check(cuda::driver().cuMemcpyDtoDAsync(
+                      reinterpret_cast<CUdeviceptr>(copy), reinterpret_cast<CUdeviceptr>(bias),
+                      biasBytes_, static_cast<CUstream>(arguments.stream->native())),
+                  "copying a bias");
+      bias = copy;
+    }
     for (int64_t i = 0; i < calls_; ++i) {
       const int64_t place = i * shape_.m * shape_.n;
       product_->run(zeros ? zeros : a + shape_.aOffsets[i] * bytes_,
                     zeros ? zeros : b + shape_.bOffsets[i] * bytes_,
-                    input(bias_, perMatrix_ ? i * shape_.n : 0), input(residual_, place),
+                    perMatrix_ ? bias + i * shape_.n * bytes_ : bias, input(residual_, place),
                     out + place * bytes_, workspace, *arguments.stream);
     }
     if (finish_) finish_->run(out, arguments);
@@ -261,7 +273,7 @@ class MatMulExecutable final : public Executable {
   int64_t bytes_;
   bool perMatrix_ = false;
   int64_t calls_ = 0;
-  size_t zeroBytes_ = 0, productBytes_ = 0;
+  size_t zeroBytes_ = 0, productBytes_ = 0, biasBytes_ = 0;
   std::optional<LtProduct> product_;
   std::optional<Finish> finish_;
 };
@@ -317,6 +329,22 @@ class CublasLtMatMul final : public Kernel {
                                 plainLayouts(problem.inputs.size()),
                                 plainLayouts(problem.outputs.size())});
     return configurations;
+  }
+
+  // At about the speed that large products reach; the library's order among its choices.
+  double estimate(const Problem& problem, const Configuration& configuration,
+                  const ConcreteShapes& shapes) const override {
+    const auto read = readProduct(problem);
+    const auto& product = std::get<Product>(read);
+    const Cost cost = costAt(problem, shapes);
+    const bool half = product.dtype == DType::F16 || product.dtype == DType::BF16;
+    const double rate = half ? 3.2e12 : product.tf32 ? 1.6e12 : 0.35e12;  // of a multiprocessor
+    const double pass = epilogueOf(problem, product) ? 0 : 2e-6;
+    return 4.5e-6 + pass +
+           1e-7 *
+               static_cast<double>(parameter(configuration, "choice", 0, LtProduct::kChoices - 1)) +
+           std::max(cost.flops / (rate * problem.device.multiprocessors),
+                    cost.bytes / problem.device.memoryBandwidth);
   }
 
   Prepared prepare(const Problem& problem, const Configuration& configuration) const override {

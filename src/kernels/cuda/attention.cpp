@@ -18,6 +18,9 @@ namespace {
 using cuda::AttentionArguments;
 using cuda::AttentionVariant;
 
+// Shared memory that the code declares itself.
+constexpr size_t kMostHidden = 1 << 10;
+
 struct Analysis : AttentionProblem {
   AttentionVariant variant;
 };
@@ -42,6 +45,8 @@ std::variant<Refusal, Analysis> analyze(const Problem& problem) {
   variant.maskType = problem.inputs[static_cast<size_t>(out.inputs[3])].dtype;
   variant.mask =
       variant.maskType == DType::Bool ? AttentionVariant::Mask::Keep : AttentionVariant::Mask::Add;
+  const Shape& mask = problem.inputs[static_cast<size_t>(out.inputs[3])].shape;
+  variant.perKey = mask.rank() < 2 || mask[mask.rank() - 2].tryConstant() == 1;
   if (variant.maskType == DType::F64) return Refusal{"masks by no float64"};
   return out;
 }
@@ -149,7 +154,8 @@ class BoundAttention final : public BoundKernel {
     analysis_.variant.warps = static_cast<int>(parameter(stored_.configuration, "warps", 1, 8));
     analysis_.variant.keys = static_cast<int>(parameter(stored_.configuration, "keys", 32, 128));
     if (analysis_.variant.keys % 32 != 0) throwBadParameters("an odd number of keys");
-    if (static_cast<size_t>(analysis_.variant.sharedBytes()) > arguments.device.l1Bytes)
+    if (static_cast<size_t>(analysis_.variant.sharedBytes()) + kMostHidden >
+        arguments.device.l1Bytes)
       throwBadParameters("more shared memory than a block may have");
     const std::vector<int> present = presentInputs(stored_.problem);
     for (size_t i = 0; i < 4; ++i)
@@ -179,7 +185,7 @@ class CudaAttention final : public Kernel {
     auto offer = [&](int64_t warps, int64_t keys) {
       variant.warps = static_cast<int>(warps);
       variant.keys = static_cast<int>(keys);
-      if (static_cast<size_t>(variant.sharedBytes()) <= problem.device.l1Bytes)
+      if (static_cast<size_t>(variant.sharedBytes()) + kMostHidden <= problem.device.l1Bytes)
         configurations.push_back({{{"keys", keys}, {"warps", warps}},
                                   plainLayouts(problem.inputs.size()),
                                   plainLayouts(problem.outputs.size())});
