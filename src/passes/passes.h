@@ -21,6 +21,8 @@ Proposal indexArithmetic(const Graph& graph, Node* node, const PassOptions& opti
 Proposal mergeConstants(const Graph& graph, Node* node, const PassOptions& options);
 Proposal foldScale(const Graph& graph, Node* node, const PassOptions& options);
 Proposal mergeConvolutions(const Graph& graph, Node* node, const PassOptions& options);
+Proposal splitProducts(const Graph& graph, Node* node, const PassOptions& options);
+Proposal moveRows(const Graph& graph, Node* node, const PassOptions& options);
 Proposal mergeProducts(const Graph& graph, Node* node, const PassOptions& options);
 Proposal recognizeActivations(const Graph& graph, Node* node, const PassOptions& options);
 Proposal recognizeNorms(const Graph& graph, Node* node, const PassOptions& options);
