@@ -16,9 +16,9 @@ typedef float Vector __attribute__((vector_size(4 * kLanes), aligned(4), may_ali
 
 const Vector& at(const float* x) { return *reinterpret_cast<const Vector*>(x); }
 Vector& at(float* x) { return *reinterpret_cast<Vector*>(x); }
-Vector splat(float value) { return value - Vector{}; }
+inline Vector splat(float value) { return value - Vector{}; }
 
-Vector multiplyAdd(Vector a, Vector b, Vector c) {
+inline Vector multiplyAdd(Vector a, Vector b, Vector c) {
 #ifdef __AVX512F__
   return reinterpret_cast<Vector>(_mm512_fmadd_ps(
       reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b), reinterpret_cast<__m512>(c)));
@@ -28,61 +28,104 @@ Vector multiplyAdd(Vector a, Vector b, Vector c) {
 #endif
 }
 
-float sumOf(Vector x) {
-  __m256 halves[kLanes / 8];
-  std::memcpy(halves, &x, sizeof halves);
-  __m256 half = halves[0];
-  if constexpr (kLanes == 16) half = _mm256_add_ps(half, halves[kLanes / 8 - 1]);
-  __m128 quarter = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
-  quarter = _mm_add_ps(quarter, _mm_movehl_ps(quarter, quarter));
-  return _mm_cvtss_f32(_mm_add_ss(quarter, _mm_movehdup_ps(quarter)));
+// The lanes of four vectors, summed: each in the same order wherever it stands.
+inline __m128 sumsOf(const Vector* x) {
+  __m256 halves[4];
+#pragma GCC unroll 8
+  for (int i = 0; i < 4; ++i) {
+    __m256 parts[kLanes / 8];
+    std::memcpy(parts, &x[i], sizeof parts);
+    halves[i] = parts[0];
+    if constexpr (kLanes == 16) halves[i] = _mm256_add_ps(parts[0], parts[kLanes / 8 - 1]);
+  }
+  const __m256 pairs =
+      _mm256_hadd_ps(_mm256_hadd_ps(halves[0], halves[1]), _mm256_hadd_ps(halves[2], halves[3]));
+  return _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps(pairs, 1));
 }
 
-// One key against Rows rows, which share its loads.
-template <int Rows>
-void scoreKey(const float* key, int64_t size, const float* q, int64_t qStride, float* scores,
-              int64_t scoreStride) {
-  Vector sums[Rows] = {};
+// Up to four keys against Rows rows, which share their loads.
+template <int Rows, int Keys>
+void scoreTile(const PagedRows& rows, const float* q, int64_t qStride, const float* key,
+               float* scores) {
+  Vector sums[Rows][4] = {};
   int64_t i = 0;
-  for (; i + kLanes <= size; i += kLanes) {
-    const Vector k = at(key + i);
-    for (int row = 0; row < Rows; ++row)
-      sums[row] = multiplyAdd(at(q + row * qStride + i), k, sums[row]);
+  for (; i + kLanes <= rows.size; i += kLanes) {
+    Vector k[Keys];
+#pragma GCC unroll 8
+    for (int j = 0; j < Keys; ++j) k[j] = at(key + j * rows.size + i);
+#pragma GCC unroll 8
+    for (int row = 0; row < Rows; ++row) {
+      const Vector x = at(q + row * qStride + i);
+#pragma GCC unroll 8
+      for (int j = 0; j < Keys; ++j) sums[row][j] = multiplyAdd(x, k[j], sums[row][j]);
+    }
   }
+#pragma GCC unroll 8
   for (int row = 0; row < Rows; ++row) {
-    float sum = sumOf(sums[row]);
-    for (int64_t j = i; j < size; ++j) sum += q[row * qStride + j] * key[j];
-    scores[row * scoreStride] = sum;
+    float all[4];
+    _mm_storeu_ps(all, sumsOf(sums[row]));
+#pragma GCC unroll 8
+    for (int j = 0; j < Keys; ++j) {
+      for (int64_t tail = i; tail < rows.size; ++tail)
+        all[j] += q[row * qStride + tail] * key[j * rows.size + tail];
+      scores[row * rows.scoreStride + j] = all[j];
+    }
   }
 }
+
+template <int Rows>
+void scoreRows(const PagedRows& rows, const float* q, int64_t qStride, float* scores) {
+  int64_t key = 0;
+  for (; key + 4 <= rows.keys; key += 4)
+    scoreTile<Rows, 4>(rows, q, qStride, rows.block + key * rows.size, scores + key);
+  for (; key < rows.keys; ++key)
+    scoreTile<Rows, 1>(rows, q, qStride, rows.block + key * rows.size, scores + key);
+}
+
+// Rows whose sums over four keys fit the registers.
+constexpr int64_t kScoreRows = kLanes == 16 ? 4 : 2;
 
 void score(const PagedRows& rows, const float* q, int64_t qStride) {
   int64_t row = 0;
-  for (; row + 4 <= rows.rows; row += 4)
-    for (int64_t key = 0; key < rows.keys; ++key)
-      scoreKey<4>(rows.block + key * rows.size, rows.size, q + row * qStride, qStride,
-                  rows.scores + row * rows.scoreStride + key, rows.scoreStride);
+  for (; row + kScoreRows <= rows.rows; row += kScoreRows)
+    scoreRows<kScoreRows>(rows, q + row * qStride, qStride, rows.scores + row * rows.scoreStride);
   for (; row < rows.rows; ++row)
-    for (int64_t key = 0; key < rows.keys; ++key)
-      scoreKey<1>(rows.block + key * rows.size, rows.size, q + row * qStride, qStride,
-                  rows.scores + row * rows.scoreStride + key, rows.scoreStride);
+    scoreRows<1>(rows, q + row * qStride, qStride, rows.scores + row * rows.scoreStride);
+}
+
+template <int Rows, int Vectors>
+void mixTile(const PagedRows& rows, const float* scores, const float* factors, int64_t column,
+             float* out) {
+  Vector sums[Rows][Vectors];
+#pragma GCC unroll 8
+  for (int row = 0; row < Rows; ++row)
+#pragma GCC unroll 8
+    for (int v = 0; v < Vectors; ++v)
+      sums[row][v] = at(out + row * rows.size + column + v * kLanes) * splat(factors[row]);
+  const float* value = rows.block + column;
+  for (int64_t key = 0; key < rows.keys; ++key, value += rows.size)
+#pragma GCC unroll 8
+    for (int row = 0; row < Rows; ++row) {
+      const Vector weight = splat(scores[row * rows.scoreStride + key]);
+#pragma GCC unroll 8
+      for (int v = 0; v < Vectors; ++v)
+        sums[row][v] = multiplyAdd(weight, at(value + v * kLanes), sums[row][v]);
+    }
+#pragma GCC unroll 8
+  for (int row = 0; row < Rows; ++row)
+#pragma GCC unroll 8
+    for (int v = 0; v < Vectors; ++v)
+      at(out + row * rows.size + column + v * kLanes) = sums[row][v];
 }
 
 template <int Rows>
 void mixRows(const PagedRows& rows, const float* scores, const float* factors, float* out) {
   int64_t i = 0;
-  for (; i + kLanes <= rows.size; i += kLanes) {
-    Vector sums[Rows];
-    for (int row = 0; row < Rows; ++row)
-      sums[row] = at(out + row * rows.size + i) * splat(factors[row]);
-    for (int64_t key = 0; key < rows.keys; ++key) {
-      const Vector value = at(rows.block + key * rows.size + i);
-      for (int row = 0; row < Rows; ++row)
-        sums[row] = multiplyAdd(splat(scores[row * rows.scoreStride + key]), value, sums[row]);
-    }
-    for (int row = 0; row < Rows; ++row) at(out + row * rows.size + i) = sums[row];
-  }
+  for (; i + 2 * kLanes <= rows.size; i += 2 * kLanes)
+    mixTile<Rows, 2>(rows, scores, factors, i, out);
+  for (; i + kLanes <= rows.size; i += kLanes) mixTile<Rows, 1>(rows, scores, factors, i, out);
   for (; i < rows.size; ++i)
+#pragma GCC unroll 8
     for (int row = 0; row < Rows; ++row) {
       float sum = out[row * rows.size + i] * factors[row];
       for (int64_t key = 0; key < rows.keys; ++key)
