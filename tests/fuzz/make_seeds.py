@@ -1,7 +1,8 @@
-"""Seeds for the fuzzers: small ONNX models, those of onnx's own suite among them, and engines made
-of them. Usage: make_seeds.py FOLDER; writes FOLDER/<target>/<name>."""
+"""Seeds for the fuzzers: small ONNX models, those of onnx's own suite among them, engines made of
+them, and checkpoints. Usage: make_seeds.py FOLDER; writes FOLDER/<target>/<name>."""
 
 import glob
+import json
 import os
 import sys
 
@@ -81,7 +82,34 @@ def save_engines(folder, name, model):
         save(folder, f"{name}_{isa}", engine.serialize())
 
 
+def save_checkpoints(folder):
+    """Tiny checkpoints, as tests/fuzz/checkpoint.cpp takes them."""
+    base = {"model_type": "llama", "vocab_size": 5, "hidden_size": 4, "intermediate_size": 6,
+            "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1}
+    ropes = {"plain": {}, "linear": {"rope_type": "linear", "factor": 4.0},
+             "llama3": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
+                        "high_freq_factor": 4.0, "original_max_position_embeddings": 64}}
+    shapes = {"embed_tokens": [5, 4], "norm": [4]}
+    for name, shape in {"input_layernorm": [4], "post_attention_layernorm": [4],
+                        "self_attn.q_proj": [4, 4], "self_attn.k_proj": [2, 4],
+                        "self_attn.v_proj": [2, 4], "self_attn.o_proj": [4, 4],
+                        "mlp.gate_proj": [6, 4], "mlp.up_proj": [6, 4],
+                        "mlp.down_proj": [4, 6]}.items():
+        shapes["layers.0." + name] = shape
+    for name, rope in ropes.items():
+        config = base | {"tie_word_embeddings": True, "rope_parameters": rope}
+        header, end = {}, 0
+        for tensor, shape in shapes.items():
+            begin, end = end, end + 2 * int(np.prod(shape))
+            header[f"model.{tensor}.weight"] = {"dtype": "BF16", "shape": shape,
+                                                "data_offsets": [begin, end]}
+        text = json.dumps(header).encode()
+        save(folder, name, json.dumps(config).encode() + b"\0" + len(text).to_bytes(8, "little") +
+             text + bytes(end))
+
+
 def main(out):
+    save_checkpoints(os.path.join(out, "checkpoint"))
     engines = os.path.join(out, "engine_file")
 
     def save_model(name, data):
