@@ -6,6 +6,9 @@ set -uo pipefail
 folder=$(cd "${1:?a bundle or build folder}" && pwd)
 log=${2:-$(mktemp -d)}
 mkdir -p "$log"
+log=$(cd "$log" && pwd)
+data=$folder  # with the models that tests read
+[ -e "$data/models" ] || data=$folder/..
 
 export LD_LIBRARY_PATH=$folder/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 if [ -z "${CARNOT_CUDA_LIBRARIES:-}" ] && command -v python3 >/dev/null; then
@@ -20,8 +23,8 @@ failed=0
 # check NAME FILTER: the tests of a filter, a row with their counts.
 check() {
   local name=$1 filter=$2 status=0 start=$SECONDS
-  "$folder/bin/carnot_tests" --gtest_brief=1 --gtest_filter="$filter" \
-    --gtest_output="json:$log/$name.json" >"$log/$name.log" 2>&1 || status=$?
+  (cd "$data" && "$folder/bin/carnot_tests" --gtest_brief=1 --gtest_filter="$filter" \
+    --gtest_output="json:$log/$name.json") >"$log/$name.log" 2>&1 || status=$?
   local ran bad skipped
   ran=$(sed -n 's/^\[==========\] \([0-9]*\) tests\{0,1\} from.*ran.*/\1/p' "$log/$name.log")
   bad=$(sed -n 's/^ *\([0-9]*\) FAILED TESTS\{0,1\}.*/\1/p' "$log/$name.log")
@@ -44,4 +47,9 @@ check kernels 'Cases/DeviceKernels*'
 sed -n 's/.*"kernels": "\([^"]*\)".*/\1/p' "$log/kernels.json" | tr -d '\\' | tr ' ' '\n' | sort |
   uniq -c | while read -r count kernel; do row "  $kernel" "$count cases"; done
 check engines 'All/DeviceEngine*'
+check decoder 'All/PagedDecoder*'
+# Milliseconds of a step over four sequences.
+awk -F'"' '/"name": "Chooses/ { sub(/.*\//, "", $4); device = $4 }
+           /_ms_per_step"/ { sub(/_ms_per_step/, "", $2); print device, $2, $4 }' "$log/decoder.json" |
+  while read -r device model time; do row "  $model" "$time ms a step of four sequences, $device"; done
 exit $failed
