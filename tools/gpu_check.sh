@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Tests a bundle on a machine with a GPU and prints one table with versions: gpu_check.sh FOLDER [LOG].
-# FOLDER: what ./dev bundle made, or a build folder. LOG: a folder for the tests' reports. Needs bash
-# alone; NVIDIA's libraries are taken from the toolkit, or from the packages of python3 if there.
+# Tests a bundle on a machine with a GPU and prints one table with versions: gpu_check.sh FOLDER [LOG
+# [MODEL...]]. FOLDER: what ./dev bundle made, or a build folder. LOG: a folder for reports. Needs bash
+# alone; NVIDIA's libraries are taken from the toolkit, or from the packages of python3 if there. Where
+# python3 has PyTorch, models are exported and timed by it beside (all, or those named).
 set -uo pipefail
 folder=$(cd "${1:?a bundle or build folder}" && pwd)
 log=${2:-$(mktemp -d)}
@@ -20,17 +21,26 @@ fi
 row() { printf '| %-28s | %-90s |\n' "$1" "$2"; }
 
 failed=0
-# check NAME FILTER: the tests of a filter, a row with their counts.
+parts=$(((($(nproc) + 1) / 2 < 8) ? ($(nproc) + 1) / 2 : 8))
+# sum PATTERN FILES...: of the numbers that the pattern's group matches in them.
+sum() { sed -n "s/$1/\1/p" "${@:2}" | paste -sd+ | sed 's/^$/0/' | { read -r all && echo $((all)); }; }
+# check NAME FILTER [PARTS]: the tests of a filter, in so many processes; a row with their counts.
 check() {
-  local name=$1 filter=$2 status=0 start=$SECONDS
-  (cd "$data" && "$folder/bin/carnot_tests" --gtest_brief=1 --gtest_filter="$filter" \
-    --gtest_output="json:$log/$name.json") >"$log/$name.log" 2>&1 || status=$?
+  local name=$1 filter=$2 parts=${3:-1} status=0 start=$SECONDS part waiting=()
+  for ((part = 0; part < parts; ++part)); do
+    (cd "$data" && GTEST_TOTAL_SHARDS=$parts GTEST_SHARD_INDEX=$part exec "$folder/bin/carnot_tests" \
+      --gtest_brief=1 --gtest_filter="$filter" --gtest_output="json:$log/$name.$part.json") \
+      >"$log/$name.$part.log" 2>&1 &
+    waiting+=($!)
+  done
+  for part in "${waiting[@]}"; do wait "$part" || status=$?; done
+  local logs=("$log/$name".*.log)
   local ran bad skipped
-  ran=$(sed -n 's/^\[==========\] \([0-9]*\) tests\{0,1\} from.*ran.*/\1/p' "$log/$name.log")
-  bad=$(sed -n 's/^ *\([0-9]*\) FAILED TESTS\{0,1\}.*/\1/p' "$log/$name.log")
-  skipped=$(sed -n 's/^\[  SKIPPED \] \([0-9]*\) tests\{0,1\}.*/\1/p' "$log/$name.log")
+  ran=$(sum '^\[==========\] \([0-9]*\) tests\{0,1\} from.*ran.*' "${logs[@]}")
+  bad=$(sum '^ *\([0-9]*\) FAILED TESTS\{0,1\}.*' "${logs[@]}")
+  skipped=$(sum '^\[  SKIPPED \] \([0-9]*\) tests\{0,1\}.*' "${logs[@]}")
   [ $status = 0 ] || failed=1
-  row "$name" "${ran:-none} ran, ${bad:-0} failed, ${skipped:-0} skipped, $((SECONDS - start)) s$(
+  row "$name" "$ran ran, $bad failed, $skipped skipped, $((SECONDS - start)) s$(
     [ $status = 0 ] || [ $status = 1 ] || echo ", ended with status $status")"
 }
 
@@ -41,15 +51,42 @@ row build "$("$folder/bin/carnot" --version 2>/dev/null | head -1)"
 row processor "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), $(nproc) cores"
 row gpu "$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null | head -1)"
 check devices 'All/Devices*:DeviceKinds*'
-row fingerprint "$(sed -n 's/.*"fingerprint": "\(cuda[^"]*\)".*/\1/p' "$log/devices.json" | head -1)"
-check kernels 'Cases/DeviceKernels*'
+row fingerprint "$(sed -n 's/.*"fingerprint": "\(cuda[^"]*\)".*/\1/p' "$log"/devices.*.json | head -1)"
+check kernels 'Cases/DeviceKernels*' "$parts"
 # Which kernels took how many cases.
-sed -n 's/.*"kernels": "\([^"]*\)".*/\1/p' "$log/kernels.json" | tr -d '\\' | tr ' ' '\n' | sort |
+sed -n 's/.*"kernels": "\([^"]*\)".*/\1/p' "$log"/kernels.*.json | tr -d '\\' | tr ' ' '\n' | sort |
   uniq -c | while read -r count kernel; do row "  $kernel" "$count cases"; done
 check engines 'All/DeviceEngine*'
 check decoder 'All/PagedDecoder*'
 # Milliseconds of a step over four sequences.
 awk -F'"' '/"name": "Chooses/ { sub(/.*\//, "", $4); device = $4 }
-           /_ms_per_step"/ { sub(/_ms_per_step/, "", $2); print device, $2, $4 }' "$log/decoder.json" |
+           /_ms_per_step"/ { sub(/_ms_per_step/, "", $2); print device, $2, $4 }' "$log"/decoder.*.json |
   while read -r device model time; do row "  $model" "$time ms a step of four sequences, $device"; done
+property() { grep -oh "\"$1\": \"[0-9]*\"" "$log"/engines.*.json | tr -dc '0-9\n' | sort -n | tail -1; }
+held() { [ -n "$(property "$1")" ] && ! grep -q "$2.*cuda.*FAILED\|FAILED.*$2.*cuda" "$log"/engines.*.log; }
+if held runs KeepsNoMemory; then
+  row memory "the same before and after $(property runs) runs and $(property shapes) changes of shape"
+else
+  row memory "not the same before and after: see $log"
+fi
+if held launches IssuesARun; then
+  row "a run" "$(property calls) calls to the driver, $(property launches) a launch, none between launches that waits or allocates"
+else
+  row "a run" "waits or allocates between launches, or was not seen: see $log"
+fi
+if command -v compute-sanitizer >/dev/null; then
+  compute-sanitizer --tool memcheck "$folder/bin/carnot_tests" --gtest_brief=1 \
+    --gtest_filter='All/DeviceEngine.AgreesWithTheReferenceAtEveryRun/cuda*' >"$log/memcheck.log" 2>&1 || failed=1
+  row memcheck "$(grep -h 'ERROR SUMMARY\|not supported' "$log/memcheck.log" | tail -1 | sed 's/^=* *//')"
+fi
+bench=$folder/bench
+[ -d "$bench" ] || bench=$(dirname "$0")/../bench
+if python3 -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
+  work=$(mktemp -d)
+  mkdir -p "$work/models"
+  [ ! -d "$bench/onnx" ] || cp "$bench"/onnx/* "$work/models/"
+  CARNOT_MODELS=$work/models CARNOT_BENCH_WORK=$work python3 "$bench/gpu.py" "$folder" "$log" "${@:3}" 2>"$log/bench.log" || failed=1
+else
+  row bench "python3 has no PyTorch with CUDA"
+fi
 exit $failed

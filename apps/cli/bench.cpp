@@ -40,6 +40,13 @@ std::string summary(const Source& source, const EngineInfo& info, const BenchRep
   for (const Percentile& percentile : report.percentiles)
     milliseconds(fmt::format("latency p{:g}", percentile.percent), percentile.milliseconds);
   milliseconds("latency maximum", report.maximum);
+  if (info.deviceKind != "cpu")
+    for (const auto& [name, part] :
+         {std::pair("H2D", report.copyIn), std::pair("GPU compute", report.compute),
+          std::pair("D2H", report.copyOut)}) {
+      milliseconds(fmt::format("{} minimum", name), part.minimum);
+      milliseconds(fmt::format("{} median", name), part.median);
+    }
   auto memory = [&](const char* name, double bytes) {
     std::string size = sizeText(bytes);
     size_t unit = size.find(' ');

@@ -10,7 +10,8 @@ namespace carnot {
 // Memory of a device as programs written for CUDA know it: addresses that are allocated, copied to
 // and from, given to a Context and freed. On the CPU it is host memory in a range of addresses that
 // nothing else is ever given, so that an address that was freed, made up or overrun is known as
-// such. May be used from several threads.
+// such. On a GPU it is that of its driver, and addresses may be given again. May be used from
+// several threads.
 class DeviceMemory {
  public:
   virtual ~DeviceMemory() = default;
@@ -55,8 +56,8 @@ class DeviceMemory {
   virtual Usage usage() const = 0;
 };
 
-// That of the device named by CARNOT_DEVICE: "cpu", the default. Throws Error (Unsupported) for a
-// name that this library does not have.
+// That of the device named by CARNOT_DEVICE: "cpu", the default, or "cuda". Throws Error
+// (Unsupported) where there is none such.
 DeviceMemory& deviceMemory();
 
 }  // namespace carnot

@@ -44,6 +44,12 @@ struct BenchReport {
   double throughput = 0;                                  // runs per second
   double minimum = 0, maximum = 0, mean = 0, median = 0;  // milliseconds of a run
   std::vector<Percentile> percentiles;
+  // Of a run's parts, each the minimum and median over the runs, in milliseconds. On the CPU
+  // computing is all.
+  struct Part {
+    double minimum = 0, median = 0;
+  };
+  Part copyIn, compute, copyOut;
   Context::Memory memory;
   size_t weightBytes = 0;
   double peakFlops = 0, peakBytes = 0;  // per second, measured on this machine with these threads

@@ -52,6 +52,13 @@ class Context {
   // Returns when the outputs are written. Allocates no memory once a shape has run.
   void run();
 
+  // Milliseconds of a run's parts: copying inputs to the device, computing, copying outputs back.
+  // By the device's clock where it has its own; on the CPU computing is all.
+  struct Parts {
+    double copyIn = 0, compute = 0, copyOut = 0;
+  };
+  Parts runParts();  // as run
+
   // As run, telling of each layer and the milliseconds it took, in order, after the last.
   void runTimed(const std::function<void(std::string_view layer, double milliseconds)>& listener);
 

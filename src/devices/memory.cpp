@@ -1,20 +1,31 @@
 #include <carnot/memory.h>
 
 #include <cstdlib>
+#include <map>
+#include <mutex>
 #include <string>
 
 #include "base/error.h"
 #include "devices/cpu/heap.h"
+#include "devices/plugin_memory.h"
 
 namespace carnot {
 
 DeviceMemory& deviceMemory() {
   const char* chosen = std::getenv("CARNOT_DEVICE");
-  if (chosen && *chosen && std::string_view(chosen) != "cpu")
-    throw Error(ErrorCode::Unsupported, fmt::format("CARNOT_DEVICE is {}", chosen),
-                "one of the devices of this library: cpu", "set it to cpu, or unset it");
-  // Lives as long as the process: objects of an interpreter may free memory while it ends.
-  static auto* memory = new CpuMemory;
+  const std::string kind = chosen && *chosen ? chosen : "cpu";
+  static std::mutex mutex;
+  // They live as long as the process: objects of an interpreter may free memory while it ends.
+  static auto* all = new std::map<std::string, DeviceMemory*, std::less<>>;
+  const std::lock_guard lock(mutex);
+  DeviceMemory*& memory = (*all)[kind];
+  try {
+    if (!memory && kind == "cpu") memory = new CpuMemory;
+    if (!memory) memory = new PluginMemory(openDevice(deviceTraits(kind, 1)));
+  } catch (const Error& error) {
+    throw Error(error.code(), fmt::format("CARNOT_DEVICE is {}: {}", kind, error.has()),
+                error.needs(), "set it to cpu, or unset it");
+  }
   return *memory;
 }
 

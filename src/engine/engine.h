@@ -113,9 +113,10 @@ struct EngineMeta {
   std::string modelName;
   std::string device;  // DeviceTraits::fingerprint of the build
   std::string deviceKind;
-  uint32_t isaBits = 0;     // needed to run
-  int32_t threads = 1;      // tuned for
-  std::string explanation;  // JSON: candidates, times and refusals by step
+  uint32_t isaBits = 0;           // needed to run
+  int32_t threads = 1;            // tuned for
+  int32_t computeCapability = 0;  // of a GPU: 90 is 9.0
+  std::string explanation;        // JSON: candidates, times and refusals by step
 };
 
 struct EngineData {

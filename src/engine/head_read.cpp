@@ -129,6 +129,7 @@ class Reader {
     out.isaBits = in.isa_bits();
     out.threads = in.threads();
     out.explanation = text(in.explanation());
+    out.computeCapability = in.compute_capability();
   }
 
   void readTensor(const schema::Tensor& in, EngineTensor& out) {

@@ -91,7 +91,7 @@ class Writer {
   Offset<schema::Meta> writeMeta(const EngineMeta& meta) {
     return schema::CreateMeta(fbb_, text(meta.producer), text(meta.modelName), text(meta.device),
                               text(meta.deviceKind), meta.isaBits, meta.threads,
-                              text(meta.explanation));
+                              text(meta.explanation), meta.computeCapability);
   }
 
   Offset<schema::Tensor> writeTensor(const EngineTensor& tensor) {

@@ -238,6 +238,7 @@ class Emitter {
     meta.deviceKind = options_.device.kind;
     meta.isaBits = options_.device.isa.bits;
     meta.threads = options_.device.threads;
+    meta.computeCapability = options_.device.computeCapability;
     meta.explanation = explainTactics(graph_, tactics_, options_);
   }
 

@@ -241,6 +241,11 @@ void Context::setOutput(std::string_view output, void* data) {
 
 void Context::run() { state_->context->run(); }
 
+Context::Parts Context::runParts() {
+  const ExecutionContext::RunParts parts = state_->context->runParts();
+  return {parts.copyIn, parts.compute, parts.copyOut};
+}
+
 void Context::runTimed(
     const std::function<void(std::string_view layer, double milliseconds)>& listener) {
   const EngineData& data = state_->engine.state().loaded->engine();

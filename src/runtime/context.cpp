@@ -1,6 +1,7 @@
 #include "runtime/context.h"
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
 
 #include "base/error.h"
@@ -124,6 +125,20 @@ class Context final : public ExecutionContext {
       runSteps([this] { recordings_->run(plan_, arguments_, *stream_); });
     else
       runSteps([this] { issue(0, engine_.steps.size(), [](size_t) {}); });
+  }
+
+  RunParts runParts() override {
+    if (!staging_) {
+      const auto start = std::chrono::steady_clock::now();
+      run();
+      const std::chrono::duration<double, std::milli> spent =
+          std::chrono::steady_clock::now() - start;
+      return {0, spent.count(), 0};
+    }
+    if (!partsTimed_) staging_->setTimed(partsTimed_ = true);
+    run();
+    const Staging::Times times = staging_->times();
+    return {times.in, times.between, times.out};
   }
 
   void runProfiled(std::vector<StepTime>& times) override {
@@ -357,6 +372,7 @@ class Context final : public ExecutionContext {
                                     plan_->bytes[copy.source], *stream_);
     if (staging_) staging_->copyOut(*stream_);
     stream_->synchronize();
+    if (staging_) staging_->finish();
   }
 
   std::shared_ptr<const LoadedEngine> keepAlive_;
@@ -382,6 +398,7 @@ class Context final : public ExecutionContext {
   std::vector<std::unique_ptr<Event>> events_;  // between steps, when profiled
   // Where the device shares no memory with the host.
   std::optional<Staging> staging_;
+  bool partsTimed_ = false;
   std::optional<Recordings> recordings_;
 };
 

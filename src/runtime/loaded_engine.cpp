@@ -26,6 +26,19 @@ void checkInstructions(const EngineMeta& meta) {
               fmt::format("build the engine with --isa={}, or on this machine", isaNames(host)));
 }
 
+// Kernels were chosen, and libraries' plans made, for one capability.
+void checkCapability(const EngineMeta& meta, const DeviceTraits& device) {
+  if (meta.computeCapability == device.computeCapability) return;
+  auto text = [](int capability) {
+    return fmt::format("compute capability {}.{}", capability / 10, capability % 10);
+  };
+  throw Error(ErrorCode::Incompatible,
+              fmt::format("{} of {}", device.model, text(device.computeCapability)),
+              fmt::format("{}, for which the engine was built ({})", text(meta.computeCapability),
+                          meta.device),
+              "build the engine on this GPU");
+}
+
 std::shared_ptr<Device> openDeviceFor(const EngineMeta& meta, int threads) {
   if (meta.deviceKind == "cpu") {
     checkInstructions(meta);
@@ -34,8 +47,11 @@ std::shared_ptr<Device> openDeviceFor(const EngineMeta& meta, int threads) {
     return openDevice(traits);
   }
   try {
-    return openDevice(deviceTraits(meta.deviceKind, threads));
+    const DeviceTraits traits = deviceTraits(meta.deviceKind, threads);
+    checkCapability(meta, traits);
+    return openDevice(traits);
   } catch (const Error& error) {
+    if (error.code() == ErrorCode::Incompatible) throw;
     throw Error(ErrorCode::Incompatible,
                 fmt::format("an engine built for {} where {}", meta.deviceKind, error.has()),
                 fmt::format("a device of that kind; {}", error.needs()),

@@ -31,6 +31,11 @@ double percentileOf(const std::vector<double>& sorted, double percent) {
   return sorted[below] + part * (sorted[above] - sorted[below]);
 }
 
+BenchReport::Part partOf(std::vector<double>& times) {
+  std::ranges::sort(times);
+  return {times.front(), percentileOf(times, 50)};
+}
+
 // A context on memory of its own.
 class Bench {
  public:
@@ -67,13 +72,16 @@ class Bench {
     do {
       context_.run();
     } while (millisecondsSince(start) < options.warmUpSeconds * 1000);
-    std::vector<double> times;
+    std::vector<double> times, copyIn, compute, copyOut;
     start = Clock::now();
     while (static_cast<int>(times.size()) < std::max(options.iterations, 1) ||
            millisecondsSince(start) < options.seconds * 1000) {
       Clock::time_point begin = Clock::now();
-      context_.run();
+      const Context::Parts parts = context_.runParts();
       times.push_back(millisecondsSince(begin));
+      copyIn.push_back(parts.copyIn);
+      compute.push_back(parts.compute);
+      copyOut.push_back(parts.copyOut);
     }
     double all = millisecondsSince(start);
     report_.iterations = static_cast<int>(times.size());
@@ -85,6 +93,9 @@ class Bench {
     report_.median = percentileOf(times, 50);
     for (double percent : options.percentiles)
       report_.percentiles.push_back({percent, percentileOf(times, percent)});
+    report_.copyIn = partOf(copyIn);
+    report_.compute = partOf(compute);
+    report_.copyOut = partOf(copyOut);
     report_.memory = context_.memory();
   }
 

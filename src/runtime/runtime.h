@@ -75,6 +75,12 @@ class ExecutionContext {
   virtual std::span<const int64_t> tensorShape(int tensor) = 0;
   // Runs every step. Every address must be set. Allocates nothing once a shape has run.
   virtual void run() = 0;
+  // Milliseconds of copies to the device, of all steps, and of copies from it. On a device of its
+  // own by its clock; on the CPU there are no copies.
+  struct RunParts {
+    double copyIn = 0, compute = 0, copyOut = 0;
+  };
+  virtual RunParts runParts() = 0;  // as run
   // Runs with each step timed.
   virtual void runProfiled(std::vector<StepTime>& times) = 0;
   // Calls back with each step's output while it is live (compare tools); tensors are in engine

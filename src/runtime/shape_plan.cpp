@@ -30,8 +30,9 @@ using Kind = EngineTensor::Kind;
 
 // The most that a tensor may take: what kernels keep of its shape would take as much again, before
 // memory for the tensor itself is asked for. Sums of a few such sizes fit 64 bits.
-size_t mostBytes() {
-  static const size_t total = memoryLimits().total;
+size_t mostBytes(const Device& device) {
+  static const size_t host = memoryLimits().total;
+  const size_t total = device.sharesHostMemory() ? host : device.traits().memoryBytes;
   return std::min(total ? total : SIZE_MAX, size_t{1} << 57);
 }
 
@@ -120,10 +121,10 @@ class Planner {
       plan_.dimStarts.push_back(plan_.dims.size());
       int64_t count = physicalCount(tensor.layout, std::span(plan_.dims).subspan(start));
       size_t bytes = dtypeBytes(tensor.dtype, count);
-      if (bytes > mostBytes())
+      if (bytes > mostBytes(*state_.device))
         throw Error(ErrorCode::OutOfMemory,
                     fmt::format("tensor {} of {} bytes", tensor.name, bytes),
-                    fmt::format("at most {}, the memory that there is", mostBytes()),
+                    fmt::format("at most {}, the memory that there is", mostBytes(*state_.device)),
                     "give smaller inputs");
       plan_.bytes.push_back(bytes);
     }

@@ -7,7 +7,8 @@
 
 namespace carnot {
 
-// Device memory in place of the application's where kernels do not reach that.
+// Device memory in place of the application's where kernels do not reach that. What goes between
+// the two passes through memory that the host has locked, which the device reads and writes itself.
 class Staging {
  public:
   Staging(Device& device, size_t inputs, size_t outputs)
@@ -21,20 +22,36 @@ class Staging {
   void* output(size_t index, void* data, size_t bytes) {
     return place(outputs_[index], data, bytes);
   }
+  // Around the steps, in the stream's order.
   void copyIn(Stream& stream);
   void copyOut(Stream& stream);
+  // Once the stream has done so: puts what came out where the application wants it.
+  void finish();
+
+  // Milliseconds of the device for what copyIn issued, what came between, and what copyOut issued.
+  struct Times {
+    double in = 0, between = 0, out = 0;
+  };
+  // From now on runs are timed, or no longer.
+  void setTimed(bool timed);
+  // Of the last run, once the stream has done it.
+  Times times() const;
 
  private:
   struct Slot {
     void* host = nullptr;  // null when kernels reach the application's memory
     size_t bytes = 0;
     bool written = false;
-    std::shared_ptr<Buffer> memory;
+    std::shared_ptr<Buffer> memory, locked;
   };
   void* place(Slot& slot, void* data, size_t bytes);
+  void mark(size_t point, Stream& stream) const;
+  template <typename Act>
+  void eachOut(Act act);
 
   Device& device_;
   std::vector<Slot> inputs_, outputs_;
+  std::vector<std::unique_ptr<Event>> events_;  // before and after each copy; none: not timed
 };
 
 }  // namespace carnot

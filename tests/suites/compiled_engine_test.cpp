@@ -8,6 +8,7 @@
 
 #include "allocation_counter.h"
 #include "builder/compile.h"
+#include "devices/plugin.h"
 #include "ir/text.h"
 #include "kernels/kernel.h"
 #include "runtime/runtime.h"
@@ -271,6 +272,72 @@ TEST_P(DeviceEngine, TimesEachStep) {
     seen += view.dtype == DType::F32 && std::isfinite(view.loadDouble(0));
   });
   EXPECT_GT(seen, 0u);
+}
+
+TEST_P(DeviceEngine, TimesThePartsOfARun) {
+  Session run(LoadedEngine::create(compiled(network(), false, kind())));
+  const auto& wanted = run.at(network().points.front());
+  const ExecutionContext::RunParts parts = run.context().runParts();
+  EXPECT_GE(parts.compute, 0);
+  EXPECT_EQ(parts.copyIn > 0, kind() != "cpu");
+  EXPECT_EQ(parts.copyOut > 0, kind() != "cpu");
+  expectClose(run.at(network().points.front()), wanted);
+}
+
+TEST_P(DeviceEngine, KeepsNoMemoryOverRunsAndShapes) {
+  if (kind() == "cpu") GTEST_SKIP() << "the host's memory is everyone's";
+  auto device = openDevice(deviceTraits(kind(), 2));
+  const auto data = compiled(network(), false, kind());
+  size_t before = 0, after = 0;
+  for (int round = 0; round < 2; ++round) {
+    if (round == 1) before = device->freeBytes();  // after what libraries keep
+    Session run(LoadedEngine::create(data));
+    const auto& points = network().points;
+    for (int change = 0; change < 100; ++change) {
+      run.at(points[change % points.size()]);
+      for (int again = 0; again < 9; ++again) run.context().run();
+      if (round == 1 && change == 10) after = device->freeBytes();
+    }
+    if (round == 1) {
+      EXPECT_EQ(device->freeBytes(), after) << "within 890 runs and 89 shapes";
+    }
+  }
+  EXPECT_EQ(device->freeBytes(), before) << "over an engine's life";
+  RecordProperty("runs", 1000);
+  RecordProperty("shapes", 100);
+}
+
+std::vector<std::string> driverCalls;
+
+// Of a run's calls to the driver those from the first launch to the last neither wait nor allocate.
+TEST_P(DeviceEngine, IssuesARunWithoutWaitingOrAllocating) {
+  if (kind() != "cuda") GTEST_SKIP() << "no launches";
+  auto trace =
+      reinterpret_cast<void (*)(void (*)(const char*))>(pluginSymbol(kind(), "carnotTraceDriver"));
+  ASSERT_TRUE(trace);
+  const auto data = compiled(network(), false, kind());
+  for (const EngineStep& step : data->steps)
+    for (const EngineStep::Variant& variant : step.variants)
+      if (variant.kernel == "cuda/host") GTEST_SKIP() << step.name << " runs on the host";
+  Session run(LoadedEngine::create(data));
+  for (int warm = 0; warm < 3; ++warm) run.at(network().points.front());
+  driverCalls.clear();
+  trace([](const char* name) { driverCalls.emplace_back(name); });
+  run.context().run();
+  trace(nullptr);
+  auto launches = [](const std::string& call) {
+    return call.starts_with("cuGraphLaunch") || call.starts_with("cuLaunchKernel");
+  };
+  const auto first = std::find_if(driverCalls.begin(), driverCalls.end(), launches);
+  const auto last = std::find_if(driverCalls.rbegin(), driverCalls.rend(), launches).base();
+  ASSERT_NE(first, driverCalls.end());
+  for (auto call = first; call != last; ++call) {
+    EXPECT_EQ(call->find("Synchronize"), std::string::npos) << *call;
+    EXPECT_EQ(call->find("Alloc"), std::string::npos) << *call;
+    EXPECT_EQ(call->find("MemFree"), std::string::npos) << *call;
+  }
+  RecordProperty("launches", static_cast<int>(std::count_if(first, last, launches)));
+  RecordProperty("calls", static_cast<int>(driverCalls.size()));
 }
 
 INSTANTIATE_TEST_SUITE_P(All, DeviceEngine,

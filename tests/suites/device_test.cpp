@@ -1,4 +1,5 @@
 #include "devices/device.h"
+#include "devices/plugin_memory.h"
 
 #include <carnot/error.h>
 #include <gtest/gtest.h>
@@ -152,6 +153,51 @@ TEST_P(Devices, RecordWork) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Devices, ::testing::ValuesIn(deviceKinds()),
+                         [](const auto& info) { return info.param; });
+
+// Memory as programs for CUDA know it, over any kind of device.
+class DevicesMemory : public ::testing::TestWithParam<std::string> {
+ protected:
+  PluginMemory memory{openDevice(deviceTraits(GetParam(), 1))};
+};
+
+TEST_P(DevicesMemory, CopiesAndFills) {
+  auto* base = static_cast<char*>(memory.allocate(64));
+  char host[64];
+  memory.fill(base, 'a', 1, 64);
+  memory.copyToDevice(base + 8, "carnot", 6);
+  memory.copyOnDevice(base + 10, base + 8, 6);  // overlapping
+  memory.copyToHost(host, base, 64);
+  EXPECT_EQ(std::string(host, 17), "aaaaaaaacacarnota");
+  EXPECT_EQ(memory.usage().allocated, 64u);
+  EXPECT_GT(memory.usage().total + memory.usage().free, 0u);
+  memory.release(base);
+  EXPECT_EQ(memory.usage().allocated, 0u);
+}
+
+TEST_P(DevicesMemory, KnowsWhatIsLive) {
+  using Kind = DeviceMemory::Place::Kind;
+  using Access = DeviceMemory::Access;
+  auto* base = static_cast<char*>(memory.allocate(64));
+  EXPECT_EQ(memory.find(base + 63).kind, Kind::Live);
+  EXPECT_EQ(memory.find(base + 63).base, base);
+  memory.checkUsable(base, 64, "x", Access::Write);
+  EXPECT_THROW(memory.checkUsable(base, 65, "x", Access::Read), Error);
+  EXPECT_THROW(memory.copyToDevice(base + 60, "carnot", 6), Error);
+  EXPECT_THROW(memory.release(base + 1), Error);
+  EXPECT_THROW(memory.allocate(0), Error);
+  EXPECT_THROW(memory.allocate(SIZE_MAX / 2), Error);
+  EXPECT_THROW(memory.fill(base, 0, 3, 1), Error);
+  memory.release(base);
+  EXPECT_EQ(memory.find(base).kind, Kind::Freed);
+  EXPECT_THROW(memory.release(base), Error);
+  EXPECT_THROW(memory.copyToDevice(base, "c", 1), Error);
+  EXPECT_THROW(memory.checkUsable(nullptr, 1, "x", Access::Read), Error);
+  int here = 0;
+  memory.checkUsable(&here, sizeof here, "x", Access::Write);  // by way of staging
+}
+
+INSTANTIATE_TEST_SUITE_P(All, DevicesMemory, ::testing::ValuesIn(deviceKinds()),
                          [](const auto& info) { return info.param; });
 
 TEST(DeviceKinds, OneThatIsNotThereSaysWhy) {

@@ -10,7 +10,7 @@
 namespace carnot::cli::exec {
 
 // When the parts of one inference began and ended, in milliseconds since measuring began. Parts
-// left out take no time. On the CPU the call that enqueues computes.
+// left out take no time. The call that enqueues waits; what it computes is timed by the device.
 struct Query {
   double startH2d = 0, endH2d = 0;
   double startEnqueue = 0, endEnqueue = 0;

@@ -68,8 +68,8 @@ class Builder(Reporting):
 
     @property
     def platform_has_fast_fp16(self) -> bool:
-        """Whether 16-bit arithmetic is faster here; Carnot's fast kernels compute in 32 bits."""
-        return False
+        """Whether layers compute in 16 bits here: on a GPU; the CPU's kernels compute in 32."""
+        return _carnot.device_kind() == "cuda"
 
     @property
     def platform_has_fast_int8(self) -> bool:
@@ -78,7 +78,7 @@ class Builder(Reporting):
 
     @property
     def platform_has_tf32(self) -> bool:
-        return False
+        return _carnot.device_kind() == "cuda"
 
     @property
     def num_DLA_cores(self) -> int:

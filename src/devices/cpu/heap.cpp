@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "devices/addresses.h"
 #include "devices/cpu/cpu.h"
 #include "devices/cpu/memory_limits.h"
 #include "devices/device.h"
@@ -38,20 +39,6 @@ Reserve reserve() {
   throw Error(ErrorCode::OutOfMemory, "no range of addresses for device memory",
               fmt::format("{} bytes of address space", kLeastReserve),
               "raise the limit on virtual memory (ulimit -v)");
-}
-
-// Whether the process may read the byte, and write it if asked: the system tries, so that nothing
-// faults. Where it may not say (EPERM), yes.
-bool isMapped(const void* address, DeviceMemory::Access access) {
-  std::byte value;
-  iovec local{&value, 1}, remote{const_cast<void*>(address), 1};
-  if (process_vm_readv(getpid(), &local, 1, &remote, 1, 0) != 1) return errno != EFAULT;
-  if (access == DeviceMemory::Access::Read) return true;
-  return process_vm_writev(getpid(), &local, 1, &remote, 1, 0) == 1 || errno != EFAULT;
-}
-
-std::string at(std::string_view what, const void* address) {
-  return fmt::format("{} at {}", what, address);
 }
 
 }  // namespace
@@ -105,16 +92,7 @@ void CpuMemory::release(void* base) {
   if (!base) return;
   std::lock_guard lock(mutex_);
   auto address = reinterpret_cast<uintptr_t>(base);
-  Place place = book_.find(address);
-  if (place.kind != Place::Kind::Live || place.base != base) {
-    std::string has =
-        place.kind == Place::Kind::Live
-            ? fmt::format("{} lies inside an allocation that starts at {}", base, place.base)
-        : place.kind == Place::Kind::Freed ? fmt::format("{} is freed device memory", base)
-                                           : fmt::format("{} is not device memory", base);
-    throw Error(ErrorCode::InvalidArgument, has, "the start of a live allocation",
-                "free each allocation once, by the address that it was given");
-  }
+  requireStart(book_.find(address), base);
   size_t size = book_.giveBack(address);
   madvise(base, size, MADV_DONTNEED);
   mprotect(base, size, PROT_NONE);
@@ -132,37 +110,13 @@ DeviceMemory::Place CpuMemory::find(const void* address) const {
 }
 
 void CpuMemory::checkLive(const void* address, size_t bytes, std::string_view what) const {
-  Place place = find(address);
-  std::string needs = fmt::format("{} bytes of live device memory", bytes);
-  if (place.kind == Place::Kind::Foreign)
-    throw Error(ErrorCode::InvalidArgument, at(what, address) + " is not device memory", needs,
-                "allocate it on the device first");
-  if (place.kind == Place::Kind::Freed)
-    throw Error(
-        ErrorCode::InvalidArgument,
-        at(what, address) + " is freed device memory" +
-            (place.base ? fmt::format(" (of {} bytes, from {})", place.bytes, place.base) : ""),
-        needs, "keep the allocation while its address is in use");
-  size_t room = place.bytes - (static_cast<const std::byte*>(address) -
-                               static_cast<const std::byte*>(place.base));
-  if (bytes > room)
-    throw Error(ErrorCode::InvalidArgument,
-                fmt::format("{} has {} bytes of device memory", at(what, address), room),
-                fmt::format("{} bytes", bytes), "allocate more");
+  requireLive(find(address), address, bytes, what);
 }
 
 void CpuMemory::checkUsable(const void* address, size_t bytes, std::string_view what,
                             Access access) const {
   if (isOurs(address)) return checkLive(address, bytes, what);
-  auto* first = static_cast<const std::byte*>(address);
-  bool mapped = bytes == 0 || (isMapped(first, access) && isMapped(first + bytes - 1, access));
-  if (!address || !mapped)
-    throw Error(ErrorCode::InvalidArgument,
-                at(what, address) + (!address                 ? " is null"
-                                     : access == Access::Read ? " is not memory of this process"
-                                                              : " is not memory to write to"),
-                fmt::format("the address of {} bytes", bytes),
-                "pass an address that was allocated and not freed");
+  requireMapped(address, bytes, what, access);
 }
 
 void CpuMemory::copyToDevice(void* device, const void* host, size_t bytes) {
@@ -182,11 +136,7 @@ void CpuMemory::copyOnDevice(void* to, const void* from, size_t bytes) {
 }
 
 void CpuMemory::fill(void* device, uint32_t value, int width, size_t count) {
-  if (width != 1 && width != 2 && width != 4)
-    throw Error(ErrorCode::InvalidArgument, fmt::format("values of {} bytes", width),
-                "1, 2 or 4 bytes");
-  size_t bytes = 0;
-  if (__builtin_mul_overflow(count, static_cast<size_t>(width), &bytes)) bytes = SIZE_MAX;
+  const size_t bytes = bytesFilled(width, count);
   checkLive(device, bytes, "destination");
   fillHost(device, value, width, count);
 }

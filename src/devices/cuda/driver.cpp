@@ -31,10 +31,12 @@ Driver load() {
 
 }  // namespace
 
-const Driver& driver() {
-  static const Driver driver = load();
+Driver& driverTable() {
+  static Driver driver = load();
   return driver;
 }
+
+const Driver& driver() { return driverTable(); }
 
 void check(CUresult result, const char* what) {
   if (result == CUDA_SUCCESS) return;

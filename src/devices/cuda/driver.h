@@ -14,6 +14,9 @@ struct Driver {
 // Initialized. Throws Error (Unsupported) where there is no driver.
 const Driver& driver();
 
+// The same, for driver_trace.cpp alone to change.
+Driver& driverTable();
+
 // Throws Error (OutOfMemory or Internal) naming `what` was done unless it succeeded.
 void check(CUresult result, const char* what);
 

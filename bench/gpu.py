@@ -1,0 +1,226 @@
+#!/usr/bin/env python3
+"""The GPU part of the bench: gpu.py FOLDER LOG [NAME...]. tools/gpu_check.sh calls it.
+
+FOLDER holds bin/carnot. Models are exported here by PyTorch, timed by PyTorch, and built and run by
+carnot's command line alone. Prints rows of the table: for ResNet-50 and BERT in half precision
+milliseconds beside PyTorch's (eager, in a CUDA graph), with inputs on the device, both by events;
+for every model (or those named) how far its outputs on the GPU are from the CPU's in float32.
+"""
+
+import concurrent.futures
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import numpy as np
+
+import models
+
+SPEED = {"resnet50": (1, 8, 32, 128), "bert": (1, 8, 32)}
+LIMITS = {"TF32 off": 1e-4, "TF32": 2e-3, "FP16": 5e-3}
+FLAGS = {"TF32 off": ["--noTF32"], "TF32": [], "FP16": ["--fp16"]}
+
+
+def row(name, value):
+    print(f"| {name:<28} | {value:<90} |", flush=True)
+
+
+def shapes(inputs):
+    return ",".join(f"{name}:{'x'.join(map(str, a.shape))}" for name, a in inputs.items())
+
+
+class Carnot:
+    """The command line, in a folder of its own."""
+
+    def __init__(self, folder, log, device):
+        self.program, self.log = str(folder / "bin" / "carnot"), log
+        self.environment = {**os.environ, "CARNOT_DEVICE": device}
+
+    def __call__(self, *arguments, cwd=None, limit=300):
+        ran = subprocess.run([self.program, *map(str, arguments)], cwd=cwd, timeout=limit,
+                             env=self.environment, capture_output=True, text=True)
+        with open(self.log / "gpu_bench.log", "a") as log:
+            log.write(f"$ {' '.join(map(str, arguments))}\n{ran.stdout}{ran.stderr}\n")
+        if ran.returncode:
+            lines = (ran.stderr + ran.stdout).strip().splitlines()
+            errors = [line for line in lines if "rror" in line or "[E]" in line] or lines or ["?"]
+            raise RuntimeError(errors[-1])
+        return ran.stdout
+
+    def outputs(self, path, inputs, folder, *flags):
+        """The model's outputs by name, in float64, and the program's output."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, array in inputs.items():
+            np.ascontiguousarray(array).tofile(folder / f"{name}.bin")
+        files = ",".join(f"{name}:{name}.bin" for name in inputs)
+        text = self("exec", f"--onnx={path}", f"--shapes={shapes(inputs)}", f"--loadInputs={files}",
+                    "--iterations=2", "--warmUp=0", "--duration=0", "--exportOutput=outputs.json",
+                    "--noBuilderCache", *flags, cwd=folder)
+        entries = json.loads((folder / "outputs.json").read_text())
+        return {entry["name"]: np.array(entry["values"], np.float64) for entry in entries}, text
+
+
+def distance(has, wanted):
+    """The largest relative distance over the outputs."""
+    return max(np.linalg.norm(has[name] - array) / max(np.linalg.norm(array), 1e-30)
+               for name, array in wanted.items())
+
+
+def make(name):
+    models.ensure(models.by_name([name])[0])
+
+
+# ---- agreement ------------------------------------------------------------------------------------
+
+
+def agreement(model, folder, log, work):
+    """{column: (distance, share of layers in half or "")}."""
+    inputs = model.inputs(2, seed=1)
+    wanted, _ = Carnot(folder, log, "cpu").outputs(model.path, inputs, work / model.name / "cpu")
+    result = {}
+    for column, flags in FLAGS.items():
+        try:
+            has, text = Carnot(folder, log, "cuda").outputs(
+                model.path, inputs, work / model.name / column.replace(" ", ""), *flags,
+                "--builderOptimizationLevel=1")
+            used = text.partition("float16 is allowed: used for ")[2].partition(" layers")[0]
+            result[column] = distance(has, wanted), used
+        except Exception as error:  # a row of the table, whatever it is
+            result[column] = str(error), ""
+    return result
+
+
+def agreement_rows(rows, folder, log, work):
+    failed = False
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        futures = {model.name: pool.submit(agreement, model, folder, log, work) for model in rows}
+        for name, future in futures.items():
+            try:
+                result = future.result()
+            except Exception as error:
+                row(f"agreement {name}", f"the CPU: {error}"[:90])
+                failed = True
+                continue
+            texts = []
+            for column, (error, used) in result.items():
+                good = isinstance(error, float) and error <= LIMITS[column]
+                failed |= not good
+                text = f"{error:.1e}" if isinstance(error, float) else error[:60]
+                texts.append(f"{column} {text}{'' if good else ' FAILED'}"
+                             + (f" ({used} layers)" if used else ""))
+            row(f"agreement {name}", "; ".join(texts))
+    return failed
+
+
+# ---- speed ----------------------------------------------------------------------------------------
+
+
+def torch_times(model, batches):
+    """{batch: (minimum, median) milliseconds}, half precision, eager, in a CUDA graph."""
+    import torch
+
+    torch.backends.cudnn.benchmark = True
+    network = model.module().eval().cuda().half()
+    if model.name == "resnet50":
+        network = network.to(memory_format=torch.channels_last)
+    times = {}
+    for batch in batches:
+        inputs = []
+        for array in model.inputs(batch, seed=1).values():
+            tensor = torch.from_numpy(array).cuda()
+            tensor = tensor.half() if tensor.is_floating_point() else tensor
+            if tensor.dim() == 4:
+                tensor = tensor.to(memory_format=torch.channels_last)
+            inputs.append(tensor)
+        side = torch.cuda.Stream()
+        with torch.no_grad(), torch.cuda.stream(side):
+            for _ in range(3):
+                network(*inputs)
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.no_grad(), torch.cuda.graph(graph):
+            network(*inputs)
+        samples = []
+        for i in range(60):
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            start.record()
+            graph.replay()
+            end.record()
+            end.synchronize()
+            if i >= 10:
+                samples.append(start.elapsed_time(end))
+        times[batch] = min(samples), sorted(samples)[len(samples) // 2]
+        del graph
+    return times
+
+
+def speed_rows(model, batches, folder, log, work):
+    carnot = Carnot(folder, log, "cuda")
+    try:
+        peer = torch_times(model, batches)
+    except Exception as error:
+        traceback.print_exc()
+        peer = {}
+        row(f"{model.name} fp16", f"PyTorch: {error}"[:90])
+    cache = work / f"{model.name}-timings.json"
+    for batch in batches:
+        inputs = model.inputs(batch, seed=1)
+        engine = work / f"{model.name}-{batch}.engine"
+        halves = ",".join("fp16:chw" if a.dtype == np.float32 else "int64:chw"
+                          for a in inputs.values())
+        try:
+            start = time.perf_counter()
+            carnot("exec", f"--onnx={model.path}", f"--shapes={shapes(inputs)}", "--fp16",
+                   f"--inputIOFormats={halves}", "--outputIOFormats=fp16:chw",
+                   f"--saveEngine={engine}", "--skipInference", f"--timingCacheFile={cache}")
+            built = time.perf_counter() - start
+            report = json.loads(carnot("bench", engine, "--json", "--duration", 0.5,
+                                       "--iterations", 50, "--profileRuns", 3))
+            (log / f"{model.name}-{batch}.json").write_text(json.dumps(report, indent=1))
+            host = sum("cuda/host" in layer["kernel"] for layer in report["layers"])
+            mine = report["latency"]["gpuComputeMinimum"], report["latency"]["gpuCompute"]
+            text = (f"carnot {mine[0]:.3f} / {mine[1]:.3f} ms"
+                    + (f"; torch {peer[batch][0]:.3f} / {peer[batch][1]:.3f} ms; "
+                       f"ratio {mine[0] / peer[batch][0]:.2f}" if batch in peer else "")
+                    + f"; built in {built:.1f} s, {len(report['layers'])} steps, {host} on the host")
+        except Exception as error:
+            text = f"carnot: {error}"[:90]
+        row(f"{model.name} fp16 batch {batch}", text)
+
+
+def main():
+    folder, log = (Path(argument).resolve() for argument in sys.argv[1:3])
+    rows = models.by_name(sys.argv[3:])
+    work = Path(os.environ.get("CARNOT_BENCH_WORK") or log / "bench")
+    work.mkdir(parents=True, exist_ok=True)
+    if "CARNOT_MODELS" not in os.environ:
+        os.environ["CARNOT_MODELS"] = str(work / "models")
+    import torch
+
+    row("torch", f"{torch.__version__}, CUDA {torch.version.cuda}, cuDNN "
+                 f"{torch.backends.cudnn.version()}, {torch.cuda.get_device_name()}")
+    available = []
+    start = time.perf_counter()
+    with concurrent.futures.ProcessPoolExecutor(
+            5, mp_context=multiprocessing.get_context("spawn")) as pool:
+        futures = {model: pool.submit(make, model.name) for model in rows}
+        for model, future in futures.items():
+            try:
+                future.result()
+                available.append(model)
+            except BaseException as error:  # SystemExit where a package is missing
+                row(f"agreement {model.name}", f"not made: {error}"[:90])
+    row("models", f"{len(available)} of {len(rows)} made in {time.perf_counter() - start:.0f} s")
+    for model in available:
+        if model.name in SPEED:
+            speed_rows(model, SPEED[model.name], folder, log, work)
+    return agreement_rows(available, folder, log, work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
