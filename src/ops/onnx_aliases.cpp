@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "ops/expand.h"
 #include "ops/onnx_affine_grid.h"
+#include "ops/onnx_attention.h"
 #include "ops/onnx_broadcast.h"
 #include "ops/onnx_integer_products.h"
 #include "ops/onnx_losses.h"
@@ -197,6 +198,7 @@ std::span<const OnnxMapping> onnxAliases() {
       {"", "QLinearConv", 10, 0, importQLinearConv},
       {"", "NegativeLogLikelihoodLoss", 12, 0, importNegativeLogLikelihoodLoss},
       {"", "SoftmaxCrossEntropyLoss", 12, 0, importSoftmaxCrossEntropyLoss},
+      {"ai.onnx.preview", "FlexAttention", 1, 0, importFlexAttention},
       {"com.microsoft", "Gelu", 1, 0, importBiasGelu<false>},
       {"com.microsoft", "BiasGelu", 1, 0, importBiasGelu<false>},
       {"com.microsoft", "FastGelu", 1, 0, importBiasGelu<true>},

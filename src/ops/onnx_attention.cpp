@@ -1,46 +1,19 @@
 #include "ops/onnx_attention.h"
 
-#include <cmath>
+#include <array>
 #include <limits>
 
 #include "base/error.h"
-#include "ops/attention.h"
 #include "ops/concat.h"
+#include "ops/onnx_attention_call.h"
 #include "ops/onnx_axes.h"
 #include "ops/pad.h"
+#include "ops/pointwise_binary.h"
+#include "ops/softmax.h"
 
 namespace carnot {
 
 namespace {
-
-void refuseVariants(const OnnxNode& node) {
-  if (node.attributeFloat("softcap", 0) != 0)
-    node.unsupported("attention with softcap", "softcap 0",
-                     "export the model with attention decomposed");
-  if (node.attributeInt("left_window_size", -1) >= 0 ||
-      node.attributeInt("right_window_size", -1) >= 0)
-    node.unsupported("attention with a sliding window", "the whole sequence",
-                     "pass the window as attn_mask");
-  if (node.hasInput(6))
-    node.unsupported("attention with nonpad_kv_seqlen (input 6)", "sequences without padding",
-                     "pass the padding as attn_mask");
-  if (node.outputUsed(3))
-    node.unsupported("attention whose scores (output 3) are used", "the other outputs alone",
-                     "export the model with attention decomposed");
-}
-
-// [batch, length, heads * size] as [batch, heads, length, size].
-OnnxNode::Ref splitHeads(OnnxNode& node, OnnxNode::Ref x, int64_t heads, const char* attribute) {
-  const Shape shape = node.shapeOf(x);
-  if (shape.rank() == 4) return x;
-  if (shape.rank() != 3 || heads < 1)
-    throw Error(ErrorCode::InvalidModel,
-                fmt::format("input {} with {} {}", shape.toString(), attribute, heads),
-                "rank 4, or rank 3 and the number of heads");
-  const OnnxNode::Ref split =
-      emitReshape(node, x, {shape[0], shape[1], heads, floorDiv(shape[2], Dim(heads))});
-  return emitTranspose(node, split, {0, 2, 1, 3});
-}
 
 // Keys beyond a mask's last dim are hidden.
 OnnxNode::Ref extendMask(OnnxNode& node, OnnxNode::Ref mask, const Dim& keys) {
@@ -60,39 +33,75 @@ OnnxNode::Ref extendMask(OnnxNode& node, OnnxNode::Ref mask, const Dim& keys) {
 }  // namespace
 
 void importAttention(OnnxNode& node) {
-  refuseVariants(node);
-  const bool flat = node.rankOf(node.requireInput(0)) == 3;
-  const int64_t heads = node.attributeInt("q_num_heads", 0);
+  const bool flat = node.rankOf(node.requireInput(0)) == 3, past = node.hasInput(4);
   const int64_t keyHeads = node.attributeInt("kv_num_heads", 0);
-  const OnnxNode::Ref q = splitHeads(node, node.requireInput(0), heads, "q_num_heads");
-  OnnxNode::Ref k = splitHeads(node, node.requireInput(1), keyHeads, "kv_num_heads");
-  OnnxNode::Ref v = splitHeads(node, node.requireInput(2), keyHeads, "kv_num_heads");
-  const bool past = node.hasInput(4);
+  AttentionCall call{.q = splitHeads(node, node.requireInput(0),
+                                     node.attributeInt("q_num_heads", 0), "q_num_heads"),
+                     .k = splitHeads(node, node.requireInput(1), keyHeads, "kv_num_heads"),
+                     .v = splitHeads(node, node.requireInput(2), keyHeads, "kv_num_heads"),
+                     .softcap = node.attributeFloat("softcap", 0),
+                     .causal = node.attributeInt("is_causal", 0) != 0,
+                     .left = node.attributeInt("left_window_size", -1),
+                     .right = node.attributeInt("right_window_size", -1),
+                     .offset = past ? node.shapeOf(node.input(4))[2] : Dim(0),
+                     .lengths = node.input(6)};
   if (past != node.hasInput(5))
     throw Error(ErrorCode::InvalidModel, "one of past_key and past_value", "both or neither");
+  if (past && call.lengths)
+    throw Error(ErrorCode::InvalidModel, "nonpad_kv_seqlen beside past_key", "one of the two");
   if (past) {
-    k = node.emit(Operator::of(Concat{.axis = 2}), {node.input(4), k});
-    v = node.emit(Operator::of(Concat{.axis = 2}), {node.input(5), v});
+    call.k = node.emit(Operator::of(Concat{.axis = 2}), {node.input(4), call.k});
+    call.v = node.emit(Operator::of(Concat{.axis = 2}), {node.input(5), call.v});
   }
-  Attention attention{.scale = node.attributeFloat("scale", 0)};
-  if (!node.hasAttribute("scale")) {
-    auto size = node.shapeOf(q)[3].tryConstant();
-    if (!size) node.unsupported("queries of symbolic size", "a constant size, or a scale");
-    attention.scale = 1 / std::sqrt(static_cast<double>(*size));
+  call.scale =
+      node.hasAttribute("scale") ? node.attributeFloat("scale", 0) : attentionScale(node, call.q);
+  if (node.hasInput(3)) call.mask = extendMask(node, node.input(3), node.shapeOf(call.k)[2]);
+  OnnxNode::Ref y;
+  if (node.outputUsed(3)) {
+    const int64_t mode = node.attributeInt("qk_matmul_output_mode", 0);
+    if (mode < 0 || mode > 3)
+      throw Error(ErrorCode::InvalidModel, fmt::format("qk_matmul_output_mode {}", mode), "0 to 3");
+    const AttentionResult result =
+        emitAttentionWithScores(node, call, static_cast<ScoresOutput>(mode));
+    y = result.y;
+    node.setOutput(3, result.scores);
+  } else {
+    y = emitAttention(node, call);
   }
-  if (node.attributeInt("is_causal", 0) != 0)
-    attention.causal = past ? Causal::FromEnd : Causal::FromStart;
-  std::vector<OnnxNode::Ref> inputs = {q, k, v};
-  if (node.hasInput(3)) inputs.push_back(extendMask(node, node.input(3), node.shapeOf(k)[2]));
-  OnnxNode::Ref y = node.emit(Operator::of(attention), inputs);
-  if (flat) {
-    const Shape shape = node.shapeOf(y);
-    y = emitTranspose(node, y, {0, 2, 1, 3});
-    y = emitReshape(node, y, {shape[0], shape[2], shape[1] * shape[3]});
-  }
-  node.setOutput(0, y);
-  if (node.outputUsed(1)) node.setOutput(1, k);
-  if (node.outputUsed(2)) node.setOutput(2, v);
+  node.setOutput(0, flat ? joinHeads(node, y) : y);
+  if (node.outputUsed(1)) node.setOutput(1, call.k);
+  if (node.outputUsed(2)) node.setOutput(2, call.v);
+}
+
+void importFlexAttention(OnnxNode& node) {
+  using Ref = OnnxNode::Ref;
+  const Ref q = node.requireInput(0), k = node.requireInput(1), v = node.requireInput(2);
+  for (Ref x : {q, k, v})
+    if (node.rankOf(x) != 4)
+      throw Error(ErrorCode::InvalidModel, fmt::format("input {}", node.shapeOf(x).toString()),
+                  "[batch, heads, length, size]");
+  const double scale =
+      node.hasAttribute("scale") ? node.attributeFloat("scale", 0) : attentionScale(node, q);
+  const bool modified = node.hasAttribute("score_mod") || node.hasAttribute("prob_mod");
+  const DType type = node.dtypeOf(q);
+  if (!modified)
+    return node.setOutput(0, emitAttention(node, {.q = q, .k = k, .v = v, .scale = scale}));
+  const DType precision =
+      node.attributeDType("softmax_precision", type == DType::F64 ? DType::F64 : DType::F32);
+  Ref scores = emitHeadsProduct(node, q, k, true);
+  scores = node.emit(Operator::of(Mul{}), {scores, scalarLike(node, scores, scale)});
+  scores = emitCast(node, scores, precision);
+  const auto modify = [&](std::string_view attribute, Ref x) {
+    if (!node.hasAttribute(attribute)) return x;
+    const std::vector<Ref> outputs = node.inlineGraph(attribute, std::array{x});
+    if (outputs.size() != 1 || node.rankOf(outputs[0]) != 4)
+      throw Error(ErrorCode::InvalidModel, fmt::format("the outputs of {}", attribute),
+                  "one, of its input's shape");
+    return outputs[0];
+  };
+  scores = modify("score_mod", scores);
+  const Ref weights = modify("prob_mod", node.emit(Operator::of(Softmax{.axis = 3}), {scores}));
+  node.setOutput(0, emitHeadsProduct(node, emitCast(node, weights, type), v, false));
 }
 
 }  // namespace carnot

@@ -4,8 +4,9 @@ namespace carnot {
 
 class OnnxNode;
 
-// Attention, with the past before the keys and values where there is one. Soft caps, sliding windows,
-// lengths of padded sequences and the scores as an output are refused.
+// Attention, with the past before the keys and values where there is one.
 void importAttention(OnnxNode& node);
+// ai.onnx.preview.FlexAttention: its two graphs imported in place.
+void importFlexAttention(OnnxNode& node);
 
 }  // namespace carnot

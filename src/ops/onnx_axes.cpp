@@ -5,7 +5,9 @@
 
 #include "base/error.h"
 #include "ops/cast.h"
+#include "ops/range.h"
 #include "ops/reshape.h"
+#include "ops/shape_of.h"
 #include "ops/slice.h"
 #include "ops/symbolic.h"
 #include "ops/transpose.h"
@@ -80,6 +82,19 @@ OnnxNode::Ref emitCast(OnnxNode& node, OnnxNode::Ref x, DType to) {
 OnnxNode::Ref emitSlice(OnnxNode& node, OnnxNode::Ref x, int64_t axis, int64_t start, int64_t end) {
   return node.emit(Operator::of(Slice{.axes = {axis}, .steps = {1}}),
                    {x, emitInts(node, {start}), emitInts(node, {end})});
+}
+
+OnnxNode::Ref emitPositions(OnnxNode& node, OnnxNode::Ref x, int64_t axis) {
+  if (auto extent = node.shapeOf(x)[static_cast<size_t>(axis)].tryConstant()) {
+    std::vector<int64_t> positions(static_cast<size_t>(*extent));
+    std::iota(positions.begin(), positions.end(), 0);
+    return emitInts(node, positions);
+  }
+  const OnnxNode::Ref extent =
+      node.emit(Operator::of(ShapeOf{.start = axis, .end = axis + 1}), {x});
+  return node.emit(
+      Operator::of(Range{}),
+      {node.scalar(DType::I64, 0), emitReshape(node, extent, {}), node.scalar(DType::I64, 1)});
 }
 
 OnnxNode::Ref scalarLike(OnnxNode& node, OnnxNode::Ref x, double value) {

@@ -28,6 +28,8 @@ OnnxNode::Ref emitTranspose(OnnxNode& node, OnnxNode::Ref x, std::vector<int64_t
 OnnxNode::Ref emitCast(OnnxNode& node, OnnxNode::Ref x, DType to);
 // x[start:end] along one axis, as constants.
 OnnxNode::Ref emitSlice(OnnxNode& node, OnnxNode::Ref x, int64_t axis, int64_t start, int64_t end);
+// int64 0, 1, ... up to the extent of an axis, which may be symbolic.
+OnnxNode::Ref emitPositions(OnnxNode& node, OnnxNode::Ref x, int64_t axis);
 // A scalar of x's type.
 OnnxNode::Ref scalarLike(OnnxNode& node, OnnxNode::Ref x, double value);
 

@@ -51,4 +51,9 @@ void OnnxNode::unsupported(std::string has, std::string needs, std::string remed
   throw Error(ErrorCode::Unsupported, std::move(has), std::move(needs), std::move(remedy));
 }
 
+std::vector<OnnxNode::Ref> OnnxNode::inlineGraph(std::string_view name,
+                                                 std::span<const Ref> /*inputs*/) {
+  unsupported(fmt::format("a graph in attribute {}", name));
+}
+
 }  // namespace carnot

@@ -59,6 +59,8 @@ class OnnxNode {
   virtual Ref constant(Tensor tensor) = 0;
   Ref scalar(DType dtype, double value) { return constant(Tensor::scalar(dtype, value)); }
   virtual void setOutput(size_t i, Ref value) = 0;
+  // The operators of the graph in attribute `name`, whose inputs are these; gives its outputs.
+  virtual std::vector<Ref> inlineGraph(std::string_view name, std::span<const Ref> inputs);
 
   // An Error (Unsupported) about this node.
   [[noreturn]] void unsupported(std::string has, std::string needs = {},

@@ -1,7 +1,6 @@
 #include "ops/onnx_recurrent_state.h"
 
 #include <limits>
-#include <numeric>
 
 #include "base/error.h"
 #include "ops/concat.h"
@@ -10,7 +9,6 @@
 #include "ops/onnx_axes.h"
 #include "ops/pointwise_activation.h"
 #include "ops/pointwise_binary.h"
-#include "ops/range.h"
 #include "ops/scatter_elements.h"
 #include "ops/shape_of.h"
 
@@ -19,19 +17,6 @@ namespace carnot {
 namespace {
 
 using Ref = OnnxNode::Ref;
-
-// 0, 1, ... up to the extent of an axis, which may be symbolic.
-Ref emitPositions(OnnxNode& node, Ref x, int64_t axis) {
-  if (auto extent = node.shapeOf(x)[static_cast<size_t>(axis)].tryConstant()) {
-    std::vector<int64_t> positions(static_cast<size_t>(*extent));
-    std::iota(positions.begin(), positions.end(), 0);
-    return emitInts(node, positions);
-  }
-  const Ref extent = node.emit(Operator::of(ShapeOf{.start = axis, .end = axis + 1}), {x});
-  return node.emit(
-      Operator::of(Range{}),
-      {node.scalar(DType::I64, 0), emitReshape(node, extent, {}), node.scalar(DType::I64, 1)});
-}
 
 }  // namespace
 

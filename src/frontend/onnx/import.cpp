@@ -285,7 +285,7 @@ class Importer {
 
   std::vector<Value*> importByMapping(const OnnxNodeProto& node, const std::string& name,
                                       std::vector<Value*> inputs,
-                                      std::vector<NamedAttribute> attributes, const Scope& scope,
+                                      std::vector<NamedAttribute> attributes, Scope& scope,
                                       const Body& body) {
     int opset = opsetOf(body.opsets, node.domain);
     const OnnxMapping* mapping = findOnnxMapping(node.domain, node.type, opset);
@@ -294,7 +294,10 @@ class Importer {
     for (std::string_view output : node.outputs)
       used.push_back(!output.empty() && scope.used.contains(output));
     NodeView view(maker_, tensors_,
-                  {node, name, opset, std::move(attributes), std::move(inputs), std::move(used)});
+                  {node, name, opset, std::move(attributes), std::move(inputs), std::move(used)},
+                  [&](const OnnxGraph& graph, const std::vector<Value*>& given) {
+                    return inlineGraph(graph, given, name, scope, body);
+                  });
     mapping->import(view);
     return view.results();
   }
@@ -354,17 +357,29 @@ class Importer {
       if (attribute.name == wanted && attribute.value->graphs.size() == 1)
         graph = &attribute.value->graphs[0];
     if (!graph) invalid(fmt::format("no attribute {}", wanted), "that graph");
-    requireSupported(graph->nodes, lookup(caller.opsets));
+    return inlineGraph(*graph, {}, name, outer, caller);
+  }
+
+  std::vector<Value*> inlineGraph(const OnnxGraph& graph, const std::vector<Value*>& inputs,
+                                  const std::string& name, Scope& outer, const Body& caller) {
+    if (inputs.size() != graph.inputs.size())
+      invalid(fmt::format("a graph of {} inputs", graph.inputs.size()),
+              fmt::format("{}", inputs.size()));
+    requireSupported(graph.nodes, lookup(caller.opsets));
     Scope scope;
     scope.outer = &outer;
-    defineInitializers(*graph, scope);
-    collectUsed(graph->nodes, scope.used);
-    for (const OnnxValueInfo& output : graph->outputs) scope.used.insert(output.name);
+    for (size_t i = 0; i < inputs.size(); ++i)
+      scope.define(graph.inputs[i].name, {.value = inputs[i]});
+    defineInitializers(graph, scope);
+    collectUsed(graph.nodes, scope.used);
+    for (const OnnxValueInfo& output : graph.outputs) scope.used.insert(output.name);
     Body body{caller.opsets, caller.attributes, name + "/", caller.depth + 1};
-    importNodes(graph->nodes, scope, body);
+    importNodes(graph.nodes, scope, body);
     std::vector<Value*> results;
-    for (const OnnxValueInfo& output : graph->outputs)
+    for (const OnnxValueInfo& output : graph.outputs) {
       results.push_back(resolve(output.name, scope));
+      if (!results.back()) invalid("an output without a name", "a name");
+    }
     return results;
   }
 

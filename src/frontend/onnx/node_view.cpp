@@ -15,10 +15,11 @@ namespace {
 
 }  // namespace
 
-NodeView::NodeView(GraphMaker& maker, OnnxTensorLoader& tensors, Given given)
+NodeView::NodeView(GraphMaker& maker, OnnxTensorLoader& tensors, Given given, Inline inlined)
     : maker_(maker),
       tensors_(tensors),
       given_(std::move(given)),
+      inline_(std::move(inlined)),
       values_(given_.inputs),
       results_(given_.outputsUsed.size()) {}
 
@@ -113,6 +114,19 @@ std::vector<OnnxNode::Ref> NodeView::emit(Operator op, std::span<const Ref> inpu
 
 OnnxNode::Ref NodeView::constant(Tensor tensor) {
   return refer(maker_.constant(given_.name, std::move(tensor)));
+}
+
+std::vector<OnnxNode::Ref> NodeView::inlineGraph(std::string_view name,
+                                                 std::span<const Ref> inputs) {
+  const OnnxAttribute* attribute = find(name);
+  if (!attribute || attribute->graphs.size() != 1)
+    throw Error(ErrorCode::InvalidModel, fmt::format("no graph in attribute {}", name), "one");
+  ensure(static_cast<bool>(inline_), "an importer of graphs");
+  std::vector<Value*> values;
+  for (Ref input : inputs) values.push_back(valueOf(input));
+  std::vector<Ref> refs;
+  for (Value* value : inline_(attribute->graphs[0], values)) refs.push_back(refer(value));
+  return refs;
 }
 
 void NodeView::setOutput(size_t i, Ref value) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,10 @@ class NodeView final : public OnnxNode {
     std::vector<Value*> inputs;  // null: omitted
     std::vector<bool> outputsUsed;
   };
-  NodeView(GraphMaker& maker, OnnxTensorLoader& tensors, Given given);
+  // Imports a graph that the node holds, in place, with these inputs; gives its outputs.
+  using Inline =
+      std::function<std::vector<Value*>(const OnnxGraph& graph, const std::vector<Value*>& inputs)>;
+  NodeView(GraphMaker& maker, OnnxTensorLoader& tensors, Given given, Inline inlined = {});
 
   // What setOutput was told, null where it was not.
   const std::vector<Value*>& results() const { return results_; }
@@ -63,6 +67,7 @@ class NodeView final : public OnnxNode {
   std::vector<Ref> emit(Operator op, std::span<const Ref> inputs, size_t outputs) override;
   Ref constant(Tensor tensor) override;
   void setOutput(size_t i, Ref value) override;
+  std::vector<Ref> inlineGraph(std::string_view name, std::span<const Ref> inputs) override;
 
  private:
   const OnnxAttribute* find(std::string_view name) const;
@@ -74,6 +79,7 @@ class NodeView final : public OnnxNode {
   GraphMaker& maker_;
   OnnxTensorLoader& tensors_;
   Given given_;
+  Inline inline_;
   std::vector<Value*> values_;  // by Ref::id: the inputs first
   std::vector<Value*> results_;
 };
