@@ -10,6 +10,7 @@
 #include "ops/onnx_losses.h"
 #include "ops/onnx_mappings.h"
 #include "ops/onnx_node.h"
+#include "ops/onnx_random.h"
 #include "ops/onnx_recurrent_state.h"
 #include "ops/onnx_rotary_embedding.h"
 #include "ops/onnx_signal.h"
@@ -153,21 +154,6 @@ void importSwiGlu(OnnxNode& node) {
   node.setOutput(0, node.emit(Operator::of(Mul{}), {gate, node.requireInput(1)}));
 }
 
-// --- onnxruntime's own activations, which its optimizer writes into models
-
-template <bool Tanh>
-void importBiasGelu(OnnxNode& node) {
-  Ref x = node.requireInput(0);
-  if (node.hasInput(1)) x = node.emit(Operator::of(Add{}), {x, node.input(1)});
-  Gelu op{.approximate = Tanh ? "tanh" : "none"};
-  node.setOutput(0, node.emit(Operator::of(op), {x}));
-}
-
-void importQuickGelu(OnnxNode& node) {
-  double alpha = node.attributeFloat("alpha", 1.702);
-  node.setOutput(0, emitSwish(node, node.requireInput(0), alpha));
-}
-
 }  // namespace
 
 std::span<const OnnxMapping> onnxAliases() {
@@ -199,10 +185,12 @@ std::span<const OnnxMapping> onnxAliases() {
       {"", "NegativeLogLikelihoodLoss", 12, 0, importNegativeLogLikelihoodLoss},
       {"", "SoftmaxCrossEntropyLoss", 12, 0, importSoftmaxCrossEntropyLoss},
       {"ai.onnx.preview", "FlexAttention", 1, 0, importFlexAttention},
-      {"com.microsoft", "Gelu", 1, 0, importBiasGelu<false>},
-      {"com.microsoft", "BiasGelu", 1, 0, importBiasGelu<false>},
-      {"com.microsoft", "FastGelu", 1, 0, importBiasGelu<true>},
-      {"com.microsoft", "QuickGelu", 1, 0, importQuickGelu},
+      {"", "Bernoulli", 15, 0, importBernoulli},
+      {"", "RandomUniform", 1, 0, importRandomUniform},
+      {"", "RandomUniformLike", 1, 0, importRandomUniformLike},
+      {"", "RandomNormal", 1, 0, importRandomNormal},
+      {"", "RandomNormalLike", 1, 0, importRandomNormalLike},
+      {"", "Multinomial", 7, 0, importMultinomial},
   };
   return kRows;
 }

@@ -40,7 +40,10 @@ Ref visibleKeys(OnnxNode& node, const AttentionCall& call, bool withCausal) {
   }
   if (call.left < 0 && right < 0) return visible;
   Ref query = emitReshape(node, emitPositions(node, call.q, 2), {queries, 1});
-  if (lengths || call.offset != Dim(0)) {
+  if (call.starts) {
+    const Ref starts = emitReshape(node, emitCast(node, call.starts, DType::I64), {q[0], 1, 1, 1});
+    query = node.emit(Operator::of(Add{}), {query, starts});
+  } else if (lengths || call.offset != Dim(0)) {
     const Ref count = emitReshape(node, emitDims(node, {lengths ? queries : call.offset}), {});
     if (lengths) query = node.emit(Operator::of(Add{}), {query, lengths});
     query = lengths ? node.emit(Operator::of(Sub{}), {query, count})
@@ -108,7 +111,7 @@ OnnxNode::Ref emitHeadsProduct(OnnxNode& node, OnnxNode::Ref a, OnnxNode::Ref b,
 OnnxNode::Ref emitAttention(OnnxNode& node, const AttentionCall& call) {
   if (call.softcap != 0) return emitAttentionWithScores(node, call, ScoresOutput::Probabilities).y;
   Attention attention{.scale = call.scale};
-  bool asMask = static_cast<bool>(call.lengths);
+  bool asMask = call.lengths || call.starts;
   if (call.causal && !asMask) {
     const Dim fromEnd = node.shapeOf(call.k)[2] - node.shapeOf(call.q)[2];
     if (call.offset == Dim(0))

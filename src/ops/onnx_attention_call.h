@@ -16,6 +16,7 @@ struct AttentionCall {
   bool causal = false;            // query i sees keys up to offset + i
   int64_t left = -1, right = -1;  // keys a query sees beside its own position; -1: all
   Dim offset = 0;                 // position of the first query among the keys
+  Ref starts = {};                // [batch], the offset of each sequence, in place of `offset`
   Ref lengths = {};               // [batch], keys that count; the queries are the last of them
 };
 

@@ -14,59 +14,73 @@ using Ref = OnnxNode::Ref;
 
 Ref emitMul(OnnxNode& node, Ref a, Ref b) { return node.emit(Operator::of(Mul{}), {a, b}); }
 
-// Cosines or sines [batch, sequence, half] with an axis for the heads at `headAxis`.
-Ref angles(OnnxNode& node, size_t input, int64_t half, int64_t headAxis) {
+// Rows of a table of cosines or sines, or what holds one for each position already:
+// [batch, sequence, half].
+Ref angles(OnnxNode& node, size_t input, Ref positions, int64_t half) {
   Ref cache = node.requireInput(input);
-  const size_t wanted = node.hasInput(3) ? 2 : 3;
+  const size_t wanted = positions ? 2 : 3;
   if (node.rankOf(cache) != wanted ||
       compare(node.shapeOf(cache)[wanted - 1], Dim(half)) == Equality::No)
     throw Error(ErrorCode::InvalidModel,
                 fmt::format("input {} of shape {}", input, node.shapeOf(cache).toString()),
                 fmt::format("[{}, {}]", wanted == 2 ? "positions" : "batch, sequence", half));
-  if (wanted == 2) cache = node.emit(Operator::of(Gather{.axis = 0}), {cache, node.input(3)});
-  std::vector<Dim> dims = node.shapeOf(cache).dims();
-  if (dims.size() != 3)
+  if (positions) cache = node.emit(Operator::of(Gather{.axis = 0}), {cache, positions});
+  if (node.rankOf(cache) != 3)
     throw Error(ErrorCode::InvalidModel,
-                fmt::format("positions {}", node.shapeOf(node.input(3)).toString()),
+                fmt::format("positions {}", node.shapeOf(positions).toString()),
                 "[batch, sequence]");
-  dims.insert(dims.begin() + headAxis, Dim(1));
-  return emitReshape(node, cache, Shape(std::move(dims)));
+  return cache;
 }
 
 struct Halves {
   Ref first, second;
 };
 
-}  // namespace
-
-void importRotaryEmbedding(OnnxNode& node) {
-  constexpr int64_t kLast = 3;
-  Ref x = node.requireInput(0);
+// x of rank 4, the heads an axis of their own.
+Ref withHeads(OnnxNode& node, Ref x, int64_t heads) {
   const Shape given = node.shapeOf(x);
-  if (given.rank() == 3) {
-    const int64_t heads = node.attributeInt("num_heads", 0);
-    if (heads < 1 || compare(floorMod(given[2], Dim(heads)), Dim(0)) == Equality::No)
-      throw Error(ErrorCode::InvalidModel,
-                  fmt::format("num_heads {} for {}", heads, given.toString()),
-                  "a number of heads that divides the last dim");
-    x = emitReshape(node, x, {given[0], given[1], heads, floorDiv(given[2], Dim(heads))});
-  } else if (given.rank() != 4) {
+  if (given.rank() == 4) return x;
+  if (given.rank() != 3)
     throw Error(ErrorCode::InvalidModel, fmt::format("input {}", given.toString()),
                 "[batch, heads, sequence, d] or [batch, sequence, heads * d]");
-  }
-  const Shape shape = node.shapeOf(x);
-  const auto headSize = shape[kLast].tryConstant();
+  if (heads < 1 || compare(floorMod(given[2], Dim(heads)), Dim(0)) == Equality::No)
+    throw Error(ErrorCode::InvalidModel,
+                fmt::format("num_heads {} for {}", heads, given.toString()),
+                "a number of heads that divides the last dim");
+  return emitReshape(node, x, {given[0], given[1], heads, floorDiv(given[2], Dim(heads))});
+}
+
+// The elements that turn: attribute rotary_embedding_dim, by default all of a head.
+int64_t turnedOf(const OnnxNode& node, Ref x) {
+  const auto headSize = node.shapeOf(x)[3].tryConstant();
   if (!headSize) node.unsupported("heads of a symbolic size", "a constant one");
   int64_t turned = node.attributeInt("rotary_embedding_dim", 0);
   if (turned == 0) turned = *headSize;
   if (turned < 0 || turned > *headSize || turned % 2 != 0)
     throw Error(ErrorCode::InvalidModel, fmt::format("{} elements turned of {}", turned, *headSize),
                 "an even number of them");
-  const int64_t half = turned / 2, headAxis = given.rank() == 3 ? 2 : 1;
-  const Ref cosines = angles(node, 1, half, headAxis), sines = angles(node, 2, half, headAxis);
+  return turned;
+}
 
-  const bool interleaved = node.attributeInt("interleaved", 0) != 0;
-  Ref pairs = turned == *headSize ? x : emitSlice(node, x, kLast, 0, turned);
+}  // namespace
+
+OnnxNode::Ref rowsOf(OnnxNode& node, OnnxNode::Ref table, OnnxNode::Ref positions) {
+  return node.emit(Operator::of(Gather{.axis = 0}), {table, positions});
+}
+
+OnnxNode::Ref emitRotary(OnnxNode& node, const RotaryCall& call) {
+  constexpr int64_t kLast = 3;
+  const Ref x = call.x;
+  const Shape shape = node.shapeOf(x);
+  const int64_t turned = call.turned, half = turned / 2;
+  const bool all = compare(shape[kLast], Dim(turned)) == Equality::Yes;
+  const auto atHeads = [&](Ref angles) {
+    std::vector<Dim> dims = node.shapeOf(angles).dims();
+    dims.insert(dims.begin() + call.headAxis, Dim(1));
+    return emitReshape(node, emitCast(node, angles, node.dtypeOf(x)), Shape(std::move(dims)));
+  };
+  const Ref cosines = atHeads(call.cosines), sines = atHeads(call.sines);
+  Ref pairs = all ? x : emitSlice(node, x, kLast, 0, turned);
   Shape turnedShape = shape, halfShape = shape, column;
   turnedShape[kLast] = turned;
   halfShape[kLast] = half;
@@ -74,9 +88,8 @@ void importRotaryEmbedding(OnnxNode& node) {
   column.push(1);
   Shape paired = halfShape;
   paired.push(2);
-  // The elements of a pair lie side by side, or half the turned ones apart.
   const auto split = [&]() -> Halves {
-    if (!interleaved)
+    if (!call.interleaved)
       return {emitSlice(node, pairs, kLast, 0, half), emitSlice(node, pairs, kLast, half, turned)};
     pairs = emitReshape(node, pairs, paired);
     return {emitReshape(node, emitSlice(node, pairs, kLast + 1, 0, 1), halfShape),
@@ -86,16 +99,59 @@ void importRotaryEmbedding(OnnxNode& node) {
   Ref first = node.emit(Operator::of(Sub{}), {emitMul(node, cosines, a), emitMul(node, sines, b)});
   Ref second = node.emit(Operator::of(Add{}), {emitMul(node, sines, a), emitMul(node, cosines, b)});
   std::vector<Ref> parts = {first, second};
-  if (interleaved) {
+  if (call.interleaved) {
     first = emitReshape(node, first, column);
     second = emitReshape(node, second, column);
     const Ref joined = node.emit(Operator::of(Concat{.axis = kLast + 1}), {first, second});
     parts = {emitReshape(node, joined, turnedShape)};
   }
-  if (turned != *headSize) parts.push_back(emitSlice(node, x, kLast, turned, *headSize));
-  Ref y = parts[0];
-  if (parts.size() > 1) y = node.emit(Operator::of(Concat{.axis = kLast}), parts);
-  node.setOutput(0, emitReshape(node, y, given));
+  if (!all) parts.push_back(emitSlice(node, x, kLast, turned, shape[kLast].constant()));
+  return parts.size() == 1 ? parts[0] : node.emit(Operator::of(Concat{.axis = kLast}), parts);
+}
+
+void importRotaryEmbedding(OnnxNode& node) {
+  const Ref given = node.requireInput(0);
+  const Ref x = withHeads(node, given, node.attributeInt("num_heads", 0));
+  const int64_t turned = turnedOf(node, x);
+  const Ref positions = node.input(3);
+  const Ref y = emitRotary(node, {.x = x,
+                                  .cosines = angles(node, 1, positions, turned / 2),
+                                  .sines = angles(node, 2, positions, turned / 2),
+                                  .headAxis = node.rankOf(given) == 3 ? 2 : 1,
+                                  .turned = turned,
+                                  .interleaved = node.attributeInt("interleaved", 0) != 0});
+  node.setOutput(0, emitReshape(node, y, node.shapeOf(given)));
+}
+
+void importMicrosoftRotaryEmbedding(OnnxNode& node) {
+  if (node.attributeInt("is_packed_batching", 0) != 0)
+    node.unsupported("batches packed into one", "a batch of sequences");
+  if (node.attributeFloat("scale", 1) != 1)
+    node.unsupported("angles with a scale", "a scale of 1", "scale the tables");
+  const Ref given = node.requireInput(0), cache = node.requireInput(2);
+  const Shape shape = node.shapeOf(given);
+  const auto half = node.shapeOf(cache)[node.rankOf(cache) - 1].tryConstant();
+  if (!half) node.unsupported("tables of symbolic width", "a constant one");
+  int64_t heads = node.attributeInt("num_heads", 0);
+  if (heads == 0 && shape.rank() == 3)
+    if (auto hidden = shape[2].tryConstant(); hidden && *half > 0) heads = *hidden / (2 * *half);
+  const Ref x = withHeads(node, given, heads);
+  const int64_t turned = turnedOf(node, x);
+  const bool flat = shape.rank() == 3;
+  Ref positions = node.requireInput(1);
+  // One position is that of every sequence's first element.
+  if (node.rankOf(positions) == 1) {
+    const Ref step = emitPositions(node, x, flat ? 1 : 2);
+    positions = node.emit(Operator::of(Add{}), {step, emitCast(node, positions, DType::I64)});
+    positions = emitReshape(node, positions, {1, node.shapeOf(positions)[0]});
+  }
+  const Ref y = emitRotary(node, {.x = x,
+                                  .cosines = angles(node, 2, positions, turned / 2),
+                                  .sines = angles(node, 3, positions, turned / 2),
+                                  .headAxis = flat ? 2 : 1,
+                                  .turned = turned,
+                                  .interleaved = node.attributeInt("interleaved", 0) != 0});
+  node.setOutput(0, emitReshape(node, y, shape));
 }
 
 }  // namespace carnot

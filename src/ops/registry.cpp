@@ -2,6 +2,7 @@
 #include <map>
 
 #include "ops/onnx_mappings.h"
+#include "ops/onnx_microsoft.h"
 #include "ops/operator.h"
 
 namespace carnot {
@@ -45,6 +46,7 @@ const std::multimap<TypeKey, const OnnxMapping*>& mappings() {
     };
     for (const OpDef* row : allOperators()) add(row->onnx);
     add(onnxAliases());
+    add(microsoftMappings());
     return all;
   }();
   return kMappings;

@@ -1,0 +1,141 @@
+#include "base/error.h"
+#include "ops/concat.h"
+#include "ops/onnx_axes.h"
+#include "ops/onnx_broadcast.h"
+#include "ops/onnx_microsoft.h"
+#include "ops/onnx_nested.h"
+#include "ops/pointwise_binary.h"
+#include "ops/pointwise_unary.h"
+#include "ops/quantize_linear.h"
+#include "ops/where.h"
+
+namespace carnot {
+
+namespace {
+
+using Ref = OnnxNode::Ref;
+
+Ref emitMul(OnnxNode& node, Ref a, Ref b) { return node.emit(Operator::of(Mul{}), {a, b}); }
+
+Ref dequantized(OnnxNode& node, Ref x, Ref scale, Ref zero) {
+  zero = zero ? asScalar(node, zero) : scalarLike(node, x, 0);
+  return node.emit(Operator::of(DequantizeLinear{}), {x, asScalar(node, scale), zero});
+}
+// Inputs i, i + 1 and i + 2: levels, scale, zero point.
+Ref dequantized(OnnxNode& node, size_t i) {
+  return dequantized(node, node.requireInput(i), node.requireInput(i + 1), node.input(i + 2));
+}
+
+// With the scale and zero point of inputs i and i + 1, on the levels of input `like` without one.
+void setQuantized(OnnxNode& node, Ref y, size_t i, size_t like = 0) {
+  const Ref zero = node.hasInput(i + 1) ? asScalar(node, node.input(i + 1))
+                                        : scalarLike(node, node.requireInput(like), 0);
+  node.setOutput(0, node.emit(Operator::of(QuantizeLinear{}),
+                              {y, asScalar(node, node.requireInput(i)), zero}));
+}
+
+// The operator `type` on the real numbers of input 0, with its attributes; the channels of a pool
+// may come last.
+void importPool(OnnxNode& node, std::string_view type) {
+  const bool last = node.attributeInt("channels_last", 0) != 0;
+  Ref x = dequantized(node, 0);
+  std::vector<int64_t> first = {0}, back = {0};
+  const auto rank = static_cast<int64_t>(node.rankOf(x));
+  first.push_back(rank - 1);
+  for (int64_t i = 1; i + 1 < rank; ++i) first.push_back(i);
+  for (int64_t i = 2; i < rank; ++i) back.push_back(i);
+  back.push_back(1);
+  if (last) x = emitTranspose(node, x, first);
+  Ref y = importNested(node, type, 13, {x})[0];
+  if (last) y = emitTranspose(node, y, back);
+  setQuantized(node, y, 3);
+}
+
+template <typename T>
+void importPair(OnnxNode& node) {
+  const Ref a = dequantized(node, 0), b = dequantized(node, 3);
+  setQuantized(node, node.emit(Operator::of(T{}), {a, b}), 6);
+}
+
+}  // namespace
+
+OnnxNode::Ref emitIntegerProduct(OnnxNode& node, OnnxNode::Ref a, OnnxNode::Ref b,
+                                 OnnxNode::Ref aZero, OnnxNode::Ref bZero, OnnxNode::Ref aScale,
+                                 OnnxNode::Ref bScale) {
+  const Ref sums = emitNested(node, "MatMulInteger", 10, {a, b, aZero, bZero});
+  return emitMul(node, emitCast(node, sums, DType::F32), emitMul(node, aScale, bScale));
+}
+
+void importDynamicQuantizeMatMul(OnnxNode& node) {
+  const OnnxFields none;
+  const std::vector<Ref> levels =
+      importNested(node, "DynamicQuantizeLinear", 11, {node.requireInput(0)}, &none, 3);
+  Ref y = emitIntegerProduct(node, levels[0], node.requireInput(1), levels[2], node.input(3),
+                             levels[1], node.requireInput(2));
+  if (node.hasInput(4)) y = node.emit(Operator::of(Add{}), {y, node.input(4)});
+  node.setOutput(0, y);
+}
+
+void importMatMulIntegerToFloat(OnnxNode& node) {
+  Ref y = emitIntegerProduct(node, node.requireInput(0), node.requireInput(1), node.input(4),
+                             node.input(5), node.requireInput(2), node.requireInput(3));
+  if (node.hasInput(6)) y = node.emit(Operator::of(Add{}), {y, node.input(6)});
+  node.setOutput(0, y);
+}
+
+void importQGemm(OnnxNode& node) {
+  const auto transposed = [&](std::string_view name, Ref x) {
+    return node.attributeInt(name, 0) != 0 ? emitTranspose(node, x, {1, 0}) : x;
+  };
+  const Ref a = transposed("transA", node.requireInput(0));
+  const Ref b = transposed("transB", node.requireInput(3));
+  Ref sums = emitNested(node, "MatMulInteger", 10, {a, b, node.input(2), node.input(5)});
+  const Ref unit = emitMul(node, asScalar(node, node.requireInput(1)), node.requireInput(4));
+  // The bias is in units of the scales' product.
+  if (node.hasInput(6)) sums = node.emit(Operator::of(Add{}), {sums, node.input(6)});
+  Ref y = emitMul(node, emitCast(node, sums, DType::F32), unit);
+  const double alpha = node.attributeFloat("alpha", 1);
+  if (alpha != 1) y = emitMul(node, y, scalarLike(node, y, alpha));
+  if (node.hasInput(7)) return setQuantized(node, y, 7);
+  node.setOutput(0, y);
+}
+
+void importQLinearAdd(OnnxNode& node) { importPair<Add>(node); }
+void importQLinearMul(OnnxNode& node) { importPair<Mul>(node); }
+
+void importQLinearConcat(OnnxNode& node) {
+  std::vector<Ref> parts;
+  for (size_t i = 2; i + 2 < node.inputCount(); i += 3) parts.push_back(dequantized(node, i));
+  if (parts.empty()) throw Error(ErrorCode::InvalidModel, "no tensors", "one or more");
+  const int64_t axis = importAxis(node, "axis", 0, node.rankOf(parts[0]));
+  setQuantized(node, node.emit(Operator::of(Concat{.axis = axis}), parts), 0, 2);
+}
+
+void importQLinearWhere(OnnxNode& node) {
+  const Ref a = dequantized(node, 1), b = dequantized(node, 4);
+  setQuantized(node, node.emit(Operator::of(Where{}), {node.requireInput(0), a, b}), 7, 1);
+}
+
+void importQLinearLeakyRelu(OnnxNode& node) {
+  setQuantized(node, importNested(node, "LeakyRelu", 16, {dequantized(node, 0)})[0], 3);
+}
+
+void importQLinearSigmoid(OnnxNode& node) {
+  setQuantized(node, node.emit(Operator::of(Sigmoid{}), {dequantized(node, 0)}), 3);
+}
+
+void importQLinearSoftmax(OnnxNode& node) {
+  const auto opset = static_cast<int>(node.attributeInt("opset", 13));
+  if (opset < 1 || opset > 28)
+    throw Error(ErrorCode::InvalidModel, fmt::format("opset {}", opset), "1 to 28");
+  setQuantized(node, importNested(node, "Softmax", opset, {dequantized(node, 0)})[0], 3);
+}
+
+void importQLinearAveragePool(OnnxNode& node) { importPool(node, "AveragePool"); }
+void importQLinearGlobalAveragePool(OnnxNode& node) { importPool(node, "GlobalAveragePool"); }
+
+void importQLinearReduceMean(OnnxNode& node) {
+  setQuantized(node, importNested(node, "ReduceMean", 13, {dequantized(node, 0)})[0], 3);
+}
+
+}  // namespace carnot
