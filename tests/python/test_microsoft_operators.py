@@ -325,6 +325,9 @@ OTHERS = [
     Case("pad", "Pad", [reals(2, 3), np.array([0, 1, 1, 0], np.int64), f32(4)], constants=(1,)),
     Case("trilu", "Trilu", [reals(4, 4)], {"upper": 0}),
     Case("gather", "GatherND", [reals(3, 4), np.array([[1, 2], [0, 3]], np.int64)]),
+    Case("regions", "MaxRoiPool",
+         [reals(2, 3, 9, 9), f32([[0, 1, 2, 12, 11], [1, 0, 0, 3, 3], [0, 15, 3, 30, 9]])],
+         {"pooled_shape": [3, 2], "spatial_scale": 0.5}, domain=""),
     Case("expand dims", "ExpandDims", [reals(3, 4), np.array(-2, np.int32)], constants=(1,)),
 ]
 
