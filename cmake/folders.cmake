@@ -62,12 +62,20 @@ function(carnot_library name)
     return()
   endif()
   add_library(${name} SHARED)
-  target_link_libraries(${name} PRIVATE ${objects} PUBLIC ${arg_LINKS})
+  target_link_libraries(${name} PRIVATE ${objects})
+  # The public headers use nothing: who links an installed library needs no other.
+  foreach(library IN LISTS arg_LINKS)
+    if(library MATCHES "^carnot")
+      target_link_libraries(${name} PUBLIC ${library})
+    else()
+      target_link_libraries(${name} PUBLIC $<BUILD_INTERFACE:${library}>)
+    endif()
+  endforeach()
   if(NOT CARNOT_SANITIZE)  # whose runtime may be in the program alone
     target_link_options(${name} PRIVATE LINKER:--no-undefined)
   endif()
   carnot_include_paths(${name} PUBLIC)
-  set_target_properties(${name} PROPERTIES
+  set_target_properties(${name} PROPERTIES INSTALL_RPATH "$ORIGIN"
     VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
 endfunction()
 
@@ -108,8 +116,9 @@ endfunction()
 
 function(carnot_include_paths target scope)
   target_include_directories(${target} ${scope}
-    "${CMAKE_SOURCE_DIR}/include" "${CMAKE_SOURCE_DIR}/src")
-  target_include_directories(${target} SYSTEM ${scope} "${CMAKE_BINARY_DIR}/generated")
+    "$<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include;${CMAKE_SOURCE_DIR}/src>")
+  target_include_directories(${target} SYSTEM ${scope}
+    "$<BUILD_INTERFACE:${CMAKE_BINARY_DIR}/generated>")
 endfunction()
 
 # carnot_program(name SOURCES folder LINKS ... INCLUDES ...): an executable.

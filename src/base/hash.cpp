@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #define XXH_INLINE_ALL
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 namespace carnot {

@@ -13,6 +13,7 @@ from pathlib import Path
 import _carnot
 
 from .._error import Error
+from .._native import native_folder
 
 _TRTEXEC = """#!/bin/sh
 exec {carnot} exec "$@"
@@ -35,7 +36,7 @@ except ImportError as error:
 
 def carnot_program() -> str:
     """The path of the `carnot` program."""
-    built = Path(_carnot.__file__).resolve().parent.parent / "bin" / "carnot"
+    built = native_folder() / "bin" / "carnot"
     beside = Path(sys.executable).parent / "carnot"
     for candidate in (built, beside):
         if os.access(candidate, os.X_OK):
@@ -69,7 +70,7 @@ def prepared() -> Iterator[None]:
         _prepend("PATH", str(programs))
         _prepend("PYTHONPATH", str(modules), str(package.parent.parent),
                  str(Path(_carnot.__file__).resolve().parent))
-        libraries = Path(_carnot.__file__).resolve().parent.parent / "shim"
+        libraries = native_folder() / "shim"
         if libraries.is_dir():  # with libcudart.so, for programs that load it themselves
             _prepend("LD_LIBRARY_PATH", str(libraries))
         try:
