@@ -66,6 +66,7 @@ std::vector<std::string> layerRow(const LayerReport& layer) {
           fmt::format("{:.3f}", layer.bytes / (1 << 20)),
           fmt::format("{:.2f}", layer.intensity),
           layer.computeBound ? "compute" : "memory",
+          layer.precision,
           layer.kernel,
           layer.operators,
           joinNames(layer.origins, kOriginsWidth)};
@@ -78,8 +79,9 @@ std::string layersTable(const BenchArguments& arguments, const BenchReport& repo
     std::ranges::stable_sort(layers, std::greater(), &LayerReport::milliseconds);
     layers.resize(std::min(layers.size(), arguments.top));
   }
-  Table table({Right, Right, Right, Right, Right, Left, Left, Left, Left});
-  table.add({"ms", "%", "Mflop", "MiB", "flop/B", "bound", "kernel", "operators", "ONNX nodes"});
+  Table table({Right, Right, Right, Right, Right, Left, Left, Left, Left, Left});
+  table.add({"ms", "%", "Mflop", "MiB", "flop/B", "bound", "precision", "kernel", "operators",
+             "ONNX nodes"});
   double shown = 0;
   for (const LayerReport* layer : layers) {
     table.add(layerRow(*layer));

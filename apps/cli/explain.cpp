@@ -58,6 +58,7 @@ std::string chosenText(const Explanation::Step& step) {
 std::string stepText(const Explanation& all, const Explanation::Step& step) {
   Table facts({Left, Left}, "  ");
   facts.add({"operators", step.operators});
+  if (!step.precision.empty()) facts.add({"precision", step.precision});
   facts.add({"ONNX nodes", joinNames(step.origins)});
   facts.add({"inputs", joinNames(step.inputs)});
   facts.add({"outputs", joinNames(step.outputs)});

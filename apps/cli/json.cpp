@@ -50,6 +50,8 @@ Explanation::Step parseStep(const ordered_json& json) {
   Explanation::Step step;
   step.name = json.at("name");
   step.operators = json.at("operators");
+  step.precision = json.value("precision", "");
+  if (json.value("tf32", false)) step.precision += " (TF32 allowed)";
   auto texts = [&](const char* key) { return json.value(key, std::vector<std::string>()); };
   step.origins = texts("origins");
   step.inputs = texts("inputs");

@@ -27,6 +27,7 @@ struct Explanation {
   struct Step {
     size_t index = 0;  // in the record
     std::string name, operators;
+    std::string precision;  // "float32 (TF32 allowed)"
     std::vector<std::string> origins, inputs, outputs;
     std::vector<size_t> chosen;  // a candidate for each point
     std::vector<Candidate> candidates;

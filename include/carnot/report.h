@@ -14,7 +14,7 @@ struct LayerReport {
   std::string name;
   std::string operators;             // "Conv+Add+Relu"
   std::string kernel;                // "cpu/conv/direct"
-  std::string precision;             // element type of what it writes: "float32"
+  std::string precision;             // element type that it computes in: "float32"
   std::vector<std::string> origins;  // ONNX nodes
   double milliseconds = 0;           // median of the runs
   double share = 0;                  // of the sum of all layers, 0 to 1

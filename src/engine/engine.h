@@ -100,6 +100,7 @@ struct EngineStep {
   std::vector<int32_t> inputs;        // tensors, as Prepared::runtimeInputs orders them; -1 absent
   std::vector<int32_t> outputs;
   std::vector<Variant> variants;  // all of one parameter layout: at least one
+  DType precision = DType::F32;   // what it computes in, for reports
 };
 
 struct EngineWeight {

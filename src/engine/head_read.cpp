@@ -158,6 +158,7 @@ class Reader {
     out.regionInputs = numbers(in.region_inputs());
     out.inputs = numbers(in.inputs());
     out.outputs = numbers(in.outputs());
+    out.precision = dtype(in.precision());
     each(in.variants(), out.variants, [&](const schema::Variant& from, EngineStep::Variant& to) {
       to.kernel = text(from.kernel());
       to.revision = from.revision();

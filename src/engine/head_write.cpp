@@ -121,7 +121,8 @@ class Writer {
     auto regionInputs = fbb_.CreateVector(step.regionInputs);
     auto inputs = fbb_.CreateVector(step.inputs);
     auto outputs = fbb_.CreateVector(step.outputs);
-    return schema::CreateStep(fbb_, name, region, origins, regionInputs, inputs, outputs, variants);
+    return schema::CreateStep(fbb_, name, region, origins, regionInputs, inputs, outputs, variants,
+                              static_cast<uint8_t>(step.precision));
   }
 
   FlatBufferBuilder fbb_{64 * 1024};

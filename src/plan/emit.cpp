@@ -157,6 +157,7 @@ class Emitter {
     step.name = node.name;
     step.region = node.region->toString();
     step.origins = node.origins;
+    step.precision = precisionOf(*tactic.problem);
     for (const Value* input : node.inputs)
       step.regionInputs.push_back(input ? declaredTensorOf(input) : -1);
     for (const Value* output : node.outputs) step.outputs.push_back(tensorOf(output));

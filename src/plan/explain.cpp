@@ -40,6 +40,8 @@ std::string explainTactics(const Graph& graph, const TacticMap& tactics,
     step["name"] = node->name;
     step["operators"] = node->region->label();
     step["origins"] = node->origins;
+    step["precision"] = dtypeName(precisionOf(*tactic.problem));
+    if (tactic.problem->tf32) step["tf32"] = true;
     for (const Value* input : node->inputs)
       step["inputs"].push_back(input ? input->type.toString() + " " + layoutName(input->layout)
                                      : std::string("absent"));

@@ -45,7 +45,7 @@ ordered_json layerJson(const EngineData& data, const EngineStep& step, bool deta
       if (tensor >= 0) layer[side].push_back(tensorJson(data.tensors[tensor]));
   }
   layer["ParameterType"] = label;
-  layer["Precision"] = dtypeName(data.tensors[step.outputs.front()].dtype);
+  layer["Precision"] = dtypeName(step.precision);
   layer["TacticName"] = step.variants.front().kernel;
   layer["TacticValue"] = fmt::format("0x{:08x}", step.variants.front().revision);
   ordered_json others = ordered_json::array();

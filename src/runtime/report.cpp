@@ -140,7 +140,7 @@ std::vector<LayerReport> timeLayers(Context& context, int runs) {
     layer.name = step.name;
     layer.operators = step.region.empty() ? "" : Region::parse(step.region).label();
     layer.kernel = step.variants[variants[i]].kernel;
-    layer.precision = dtypeName(data.tensors[step.outputs.front()].dtype);
+    layer.precision = dtypeName(step.precision);
     layer.origins = step.origins;
     std::ranges::sort(times[i]);
     layer.milliseconds = percentileOf(times[i], 50);

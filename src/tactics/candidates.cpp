@@ -41,6 +41,15 @@ Problem problemOf(const Node& node, const TacticOptions& options) {
   return problem;
 }
 
+DType precisionOf(const Problem& problem) {
+  const Region::Step* anchor = problem.region.anchor();
+  if (!anchor || anchor->inputs.empty() || anchor->inputs[0] < 0)
+    return problem.outputs.empty() ? DType::F32 : problem.outputs[0].dtype;
+  const int read = anchor->inputs[0];
+  if (problem.region.isInput(read)) return problem.inputs[static_cast<size_t>(read)].dtype;
+  return problem.tensorTypes()[static_cast<size_t>(read)].dtype;
+}
+
 ConcreteShapes shapesAt(const Problem& problem, const ShapePoint& point) {
   auto lookup = [&](const std::string& symbol) {
     auto found = point.find(symbol);

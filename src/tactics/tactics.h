@@ -65,6 +65,8 @@ struct TacticOptions {
 using TacticMap = std::unordered_map<const Node*, Tactic>;
 
 Problem problemOf(const Node& node, const TacticOptions& options);
+// What the problem's arithmetic is of: the type that its anchor reads, else that it writes.
+DType precisionOf(const Problem& problem);
 ConcreteShapes shapesAt(const Problem& problem, const ShapePoint& point);
 
 // The most scratch (Executable::workspaceBytes) that a kernel may ask for: four times what the
