@@ -208,8 +208,8 @@ def main():
     start = time.perf_counter()
     with concurrent.futures.ProcessPoolExecutor(
             5, mp_context=multiprocessing.get_context("spawn")) as pool:
-        futures = {model: pool.submit(make, model.name) for model in rows}
-        for model, future in futures.items():
+        futures = [(model, pool.submit(make, model.name)) for model in rows]
+        for model, future in futures:
             try:
                 future.result()
                 available.append(model)
