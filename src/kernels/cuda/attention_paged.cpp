@@ -1,5 +1,5 @@
 // Paged attention: a function that puts new keys and values into the cache, and one that attends, a
-// block of four warps to each row and head, which take the keys in turn.
+// block of eight warps to each row and head, which take the keys in turn.
 
 #include <fmt/format.h>
 
@@ -15,7 +15,7 @@ namespace {
 
 using namespace paged;
 
-constexpr uint32_t kWriters = 256, kAttenders = 128;
+constexpr uint32_t kWriters = 256, kAttenders = 256;
 constexpr int64_t kMaxSize = 1024;
 constexpr int64_t kMostBlocks = INT32_MAX;  // of a launch
 
@@ -77,7 +77,7 @@ extern "C" __global__ void __launch_bounds__(256) carnotWrite(const __grid_const
   }
 }
 
-constexpr int kWarps = 4, kParts = (kSize + 31) / 32, kAtOnce = 4;
+constexpr int kWarps = 8, kParts = (kSize + 31) / 32, kAtOnce = 8;
 
 __device__ inline float sumOfWarp(float x) {
 #pragma unroll
@@ -86,7 +86,7 @@ __device__ inline float sumOfWarp(float x) {
   return x;
 }
 
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(256)
     carnotAttend(const __grid_constant__ Arguments a) {
   __shared__ float mixes[kWarps][kSize], maxima[kWarps], sums[kWarps];
   const float kNone = __int_as_float(0xff800000);
