@@ -69,3 +69,30 @@ def test_profiles_hold_the_dims_of_states(tmp_path):
     context.set_state("cache.0", np.zeros([17, 2, 2, 16, 16], np.float32))
     with pytest.raises(carnot.Error, match="outside the profile"):
         context.run(inputs)
+
+
+def test_threads_leave_the_bits_alone(tmp_path):
+    """A prompt alone, its next token alone, where threads take parts of its keys, and beside others."""
+    config = BASE | {"num_hidden_layers": 1}
+    write_checkpoint(tmp_path / "model", config, random_weights(config))
+    network = convert_checkpoint(tmp_path / "model")
+    tokens = np.random.default_rng(2).integers(0, 300, 1200)
+    results = []
+    for threads in (1, 4):
+        engine = carnot.build(network, timing_cache=False, optimization_level=0, threads=threads)
+        context = engine.context()
+        context.set_state("cache.0", np.full([200, 2, 2, 16, 16], np.nan, np.float32))
+        tables = np.random.default_rng(3).permutation(200)[:160].reshape(2, 80)
+        alone = {"token_ids": tokens[:1199], "positions": range(1199), "block_tables": tables[:1],
+                 "starts": [0, 1199], "lengths": [1199], "logit_rows": [1198]}
+        last = {"token_ids": tokens[1199:], "positions": [1199], "block_tables": tables[:1],
+                "starts": [0, 1], "lengths": [1200], "logit_rows": [0]}
+        beside = {"token_ids": np.concatenate([tokens[1199:], tokens[:60]]),
+                  "positions": [1199, *range(60)], "block_tables": tables, "starts": [0, 1, 61],
+                  "lengths": [1200, 60], "logit_rows": [0]}
+        for inputs in (alone, last, beside):
+            results.append(context.run({name: np.array(values, np.int32)
+                                        for name, values in inputs.items()})["logits"])
+    for one, more in zip(results[:3], results[3:]):
+        assert (one == more).all()
+    assert np.abs(results[1] - results[2]).max() < 1e-5 * np.abs(results[1]).max()

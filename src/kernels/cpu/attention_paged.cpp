@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <limits>
 
 #include "base/error.h"
@@ -17,12 +18,39 @@ using namespace paged;
 constexpr int64_t kKeysOfPart = 64;  // under one step of the running softmax
 constexpr int64_t kRowsOfUnit = 32;  // query rows times the heads that share a key head, if it fits
 constexpr int64_t kMaxSize = 1024;
+// Keys whose softmax runs on by itself; those of longer sequences are merged, in order, so that it
+// is the same whether one thread goes through all of them or several take some.
+constexpr int64_t kKeysOfSegment = 512;
+constexpr size_t kPartialBytesOfThread = size_t{4} << 20;
 
 const PagedLoops& loopsOf(IsaSet isa) {
   return isa.has(Isa::Avx512) ? pagedLoopsAvx512() : pagedLoopsAvx2();
 }
 
 size_t rounded(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+int64_t segmentsOf(int64_t keys) { return (keys + kKeysOfSegment - 1) / kKeysOfSegment; }
+
+// A row's softmax over some keys: the mix of their values not yet divided by the sum.
+struct Partial {
+  float *out, *most, *sum;  // a sum of 0: no key was seen
+};
+
+// `to` over the keys of both.
+void merge(const Partial& to, const Partial& from, int64_t size) {
+  if (*from.sum == 0) return;
+  if (*to.sum == 0) {
+    std::copy_n(from.out, size, to.out);
+    *to.most = *from.most;
+    *to.sum = *from.sum;
+    return;
+  }
+  const float most = std::max(*to.most, *from.most);
+  const float mine = std::exp(*to.most - most), other = std::exp(*from.most - most);
+  for (int64_t i = 0; i < size; ++i) to.out[i] = to.out[i] * mine + from.out[i] * other;
+  *to.sum = *to.sum * mine + *from.sum * other;
+  *to.most = most;
+}
 
 class PagedExecutable final : public Executable {
  public:
@@ -38,10 +66,18 @@ class PagedExecutable final : public Executable {
     shared_ = batch_.kvHeads > 0 ? batch_.heads / batch_.kvHeads : 1;
     queriesOfUnit_ = std::max<int64_t>(1, kRowsOfUnit / std::max<int64_t>(1, shared_));
     rows_ = queriesOfUnit_ * shared_;
+    mostSegments_ = segmentsOf(batch_.mostBlocks * batch_.blockSize);
+    const double bytes = static_cast<double>(batch_.tokens * batch_.heads) *
+                         static_cast<double>(mostSegments_) * static_cast<double>(partialFloats()) *
+                         4;
+    splits_ = threads_ > 1 && mostSegments_ > 1 &&
+              bytes <= static_cast<double>(kPartialBytesOfThread) * threads_;
   }
 
   size_t workspaceBytes() const override {
-    return unitBytes() + static_cast<size_t>(threads_) * scratchBytes();
+    const int64_t partials = splits_ ? batch_.tokens * batch_.heads * mostSegments_ : 0;
+    return unitBytes() + static_cast<size_t>(threads_) * scratchBytes() +
+           static_cast<size_t>(partials * partialFloats()) * sizeof(float);
   }
 
   void run(const RunArguments& arguments) const override {
@@ -54,37 +90,44 @@ class PagedExecutable final : public Executable {
     const int64_t width = batch.heads * batch.size, last = batch.starts[batch.sequences];
     std::fill(y + last * width, y + batch.tokens * width, 0.0f);
 
-    auto* firstUnits = static_cast<int64_t*>(arguments.workspace);
-    int64_t units = 0;
-    for (int64_t s = 0; s < batch.sequences; ++s) {
-      firstUnits[s] = units;
-      units += (batch.rowsOf(s) + queriesOfUnit_ - 1) / queriesOfUnit_ * batch.kvHeads;
-    }
     arguments.pool->forRange(batch.sequences, 1, [&](int64_t begin, int64_t end) {
       for (int64_t s = begin; s < end; ++s) writeSequence(arguments, batch, s);
     });
+    // Few units, as of one long sequence: its segments are units too.
+    const bool split = splits_ && countUnits(arguments, batch, false) < 2 * threads_;
+    const int64_t units = countUnits(arguments, batch, split);
+    const auto* firstUnits = static_cast<const int64_t*>(arguments.workspace);
     std::atomic<int64_t> next = 0;
-    auto* scratch = static_cast<std::byte*>(arguments.workspace) + unitBytes();
-    const auto parts = static_cast<int>(std::min<int64_t>(threads_, units));
-    arguments.pool->run(parts, [&](int part) {
-      const Scratch mine(scratch + static_cast<size_t>(part) * scratchBytes(), rows_, batch.size);
+    arguments.pool->run(static_cast<int>(std::min<int64_t>(threads_, units)), [&](int part) {
+      const Scratch mine = scratchOf(arguments, part);
       for (int64_t unit = next++; unit < units; unit = next++) {
         const int64_t* after = std::upper_bound(firstUnits, firstUnits + batch.sequences, unit);
-        const int64_t s = after - firstUnits - 1, within = unit - firstUnits[s];
-        attend(arguments, batch, s, within / batch.kvHeads * queriesOfUnit_, within % batch.kvHeads,
-               mine);
+        const int64_t s = after - firstUnits - 1;
+        int64_t rest = unit - firstUnits[s], segment = -1;
+        if (split) {
+          segment = rest % segmentsOf(batch.lengths[s]);
+          rest /= segmentsOf(batch.lengths[s]);
+        }
+        attend(arguments, batch,
+               {s, rest / batch.kvHeads * queriesOfUnit_, rest % batch.kvHeads, segment}, mine);
       }
+    });
+    if (!split) return;
+    arguments.pool->forRange(batch.sequences, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t s = begin; s < end; ++s) mergeSequence(arguments, batch, s);
     });
   }
 
  private:
   struct Scratch {
     float *scores, *out, *maxima, *sums, *factors, *block;
+    float *allOut, *allMaxima, *allSums;  // over the segments so far
 
     static constexpr int64_t kPadded = 16;
     static int64_t padded(int64_t count) { return (count + kPadded - 1) / kPadded * kPadded; }
     static int64_t floats(int64_t rows, int64_t size) {
-      return rows * kKeysOfPart + padded(rows * size) + 3 * padded(rows) + kKeysOfPart * size;
+      return rows * kKeysOfPart + 2 * padded(rows * size) + 5 * padded(rows) +
+             padded(kKeysOfPart * size);
     }
     Scratch(std::byte* memory, int64_t rows, int64_t size)
         : scores(reinterpret_cast<float*>(memory)),
@@ -92,8 +135,51 @@ class PagedExecutable final : public Executable {
           maxima(out + padded(rows * size)),
           sums(maxima + padded(rows)),
           factors(sums + padded(rows)),
-          block(factors + padded(rows)) {}
+          block(factors + padded(rows)),
+          allOut(block + padded(kKeysOfPart * size)),
+          allMaxima(allOut + padded(rows * size)),
+          allSums(allMaxima + padded(rows)) {}
+    Partial segment(int64_t row, int64_t size) const {
+      return {out + row * size, maxima + row, sums + row};
+    }
+    Partial all(int64_t row, int64_t size) const {
+      return {allOut + row * size, allMaxima + row, allSums + row};
+    }
   };
+
+  // Some rows of a sequence from row `first` on, of the heads that read `kvHead`, over one segment
+  // of keys or, -1, all of them.
+  struct Unit {
+    int64_t sequence, first, kvHead, segment;
+  };
+
+  int64_t partialFloats() const { return batch_.size + 2; }
+  Scratch scratchOf(const RunArguments& arguments, int part) const {
+    auto* memory = static_cast<std::byte*>(arguments.workspace) + unitBytes();
+    return {memory + static_cast<size_t>(part) * scratchBytes(), rows_, batch_.size};
+  }
+  // Of a row and head over one segment, where units are split.
+  Partial partialOf(const RunArguments& arguments, int64_t row, int64_t head,
+                    int64_t segment) const {
+    auto* memory = static_cast<std::byte*>(arguments.workspace) + unitBytes() +
+                   static_cast<size_t>(threads_) * scratchBytes();
+    float* out = reinterpret_cast<float*>(memory) +
+                 ((row * batch_.heads + head) * mostSegments_ + segment) * partialFloats();
+    return {out, out + batch_.size, out + batch_.size + 1};
+  }
+
+  // Writes the first unit of each sequence into the workspace.
+  int64_t countUnits(const RunArguments& arguments, const PagedBatch& batch, bool split) const {
+    auto* firstUnits = static_cast<int64_t*>(arguments.workspace);
+    int64_t units = 0;
+    for (int64_t s = 0; s < batch.sequences; ++s) {
+      firstUnits[s] = units;
+      if (batch.rowsOf(s) == 0) continue;
+      const int64_t segments = split ? segmentsOf(batch.lengths[s]) : 1;
+      units += (batch.rowsOf(s) + queriesOfUnit_ - 1) / queriesOfUnit_ * batch.kvHeads * segments;
+    }
+    return units;
+  }
 
   // Of each sequence its first unit of work.
   size_t unitBytes() const { return rounded(static_cast<size_t>(batch_.sequences) * 8); }
@@ -137,22 +223,19 @@ class PagedExecutable final : public Executable {
     }
   }
 
-  // Some rows of a sequence from row `first` on, of the heads that read `kvHead`: head after head.
-  void attend(const RunArguments& arguments, const PagedBatch& batch, int64_t s, int64_t first,
-              int64_t kvHead, const Scratch& scratch) const {
-    const int64_t size = batch.size, rowStride = batch.heads * size;
-    const int64_t queries = std::min(queriesOfUnit_, batch.rowsOf(s) - first);
-    const int64_t rows = queries * shared_, seen = batch.positionOf(s, first) + 1;
-    const int64_t start = (batch.starts[s] + first) * rowStride + kvHead * shared_ * size;
-    const float* q = static_cast<const float*>(input(arguments, kQueries)) + start;
-    float* y = static_cast<float*>(arguments.outputs[kMixed]) + start;
+  // The rows' softmax over the keys [begin, end), head after head, into the scratch.
+  void attendSegment(const RunArguments& arguments, const PagedBatch& batch, const Unit& unit,
+                     int64_t queries, int64_t begin, int64_t end, const Scratch& scratch) const {
+    const int64_t size = batch.size, rowStride = batch.heads * size, rows = queries * shared_;
+    const int64_t s = unit.sequence, seen = batch.positionOf(s, unit.first) + 1;
+    const float* q = static_cast<const float*>(input(arguments, kQueries)) +
+                     (batch.starts[s] + unit.first) * rowStride + unit.kvHead * shared_ * size;
     std::fill_n(scratch.out, rows * size, 0.0f);
     std::fill_n(scratch.maxima, rows, -std::numeric_limits<float>::infinity());
     std::fill_n(scratch.sums, rows, 0.0f);
-    const int64_t all = seen + queries - 1;
-    for (int64_t key = 0; key < all; key += kKeysOfPart) {
-      const int64_t end = std::min(key + kKeysOfPart, all);
-      forParts(arguments, batch, s, 0, kvHead, key, end, scratch.block,
+    for (int64_t key = begin; key < end; key += kKeysOfPart) {
+      const int64_t last = std::min(key + kKeysOfPart, end);
+      forParts(arguments, batch, s, 0, unit.kvHead, key, last, scratch.block,
                [&](int64_t column, int64_t keys, const float* block) {
                  for (int64_t head = 0; head < shared_; ++head)
                    loops_.score(
@@ -166,24 +249,70 @@ class PagedExecutable final : public Executable {
                   .rows = queries,
                   .columns = seen - key,
                   .columnsStep = 1,
-                  .columnsLimit = end - key,
-                  .paddedColumns = Scratch::padded(end - key),
+                  .columnsLimit = last - key,
+                  .paddedColumns = Scratch::padded(last - key),
                   .maxima = scratch.maxima + head * queries,
                   .sums = scratch.sums + head * queries,
                   .factors = scratch.factors + head * queries});
-      forParts(arguments, batch, s, 1, kvHead, key, end, scratch.block,
+      forParts(arguments, batch, s, 1, unit.kvHead, key, last, scratch.block,
                [&](int64_t column, int64_t keys, const float* block) {
                  loops_.mix({rows, keys, size, block, scratch.scores + column, kKeysOfPart},
                             scratch.factors, scratch.out);
-                 if (column + keys < end - key) std::fill_n(scratch.factors, rows, 1.0f);
+                 if (column + keys < last - key) std::fill_n(scratch.factors, rows, 1.0f);
                });
     }
-    for (int64_t head = 0; head < shared_; ++head)
-      for (int64_t query = 0; query < queries; ++query) {
-        const int64_t row = head * queries + query;
-        loops_.finish(scratch.out + row * size, scratch.sums[row], size,
-                      y + query * rowStride + head * size);
+  }
+
+  void attend(const RunArguments& arguments, const PagedBatch& batch, const Unit& unit,
+              const Scratch& scratch) const {
+    const int64_t size = batch.size, row = batch.starts[unit.sequence] + unit.first;
+    const int64_t queries = std::min(queriesOfUnit_, batch.rowsOf(unit.sequence) - unit.first);
+    const int64_t keys = batch.positionOf(unit.sequence, unit.first) + queries;
+    // Calls body(row of the unit, row of the batch, head).
+    auto forRows = [&](auto body) {
+      for (int64_t head = 0; head < shared_; ++head)
+        for (int64_t query = 0; query < queries; ++query)
+          body(head * queries + query, row + query, unit.kvHead * shared_ + head);
+    };
+    if (unit.segment >= 0) {
+      const int64_t begin = unit.segment * kKeysOfSegment;
+      attendSegment(arguments, batch, unit, queries, begin, std::min(begin + kKeysOfSegment, keys),
+                    scratch);
+      forRows([&](int64_t mine, int64_t of, int64_t head) {
+        const Partial to = partialOf(arguments, of, head, unit.segment);
+        *to.sum = 0;
+        merge(to, scratch.segment(mine, size), size);
+      });
+      return;
+    }
+    std::fill_n(scratch.allSums, rows_, 0.0f);
+    for (int64_t begin = 0; begin < keys; begin += kKeysOfSegment) {
+      attendSegment(arguments, batch, unit, queries, begin, std::min(begin + kKeysOfSegment, keys),
+                    scratch);
+      forRows([&](int64_t mine, int64_t, int64_t) {
+        merge(scratch.all(mine, size), scratch.segment(mine, size), size);
+      });
+    }
+    forRows([&](int64_t mine, int64_t of, int64_t head) {
+      finish(arguments, scratch.all(mine, size), of, head);
+    });
+  }
+
+  // What segments gave of a sequence's rows.
+  void mergeSequence(const RunArguments& arguments, const PagedBatch& batch, int64_t s) const {
+    for (int64_t row = batch.starts[s]; row < batch.starts[s + 1]; ++row)
+      for (int64_t head = 0; head < batch.heads; ++head) {
+        const Partial all = partialOf(arguments, row, head, 0);
+        for (int64_t segment = 1; segment < segmentsOf(batch.lengths[s]); ++segment)
+          merge(all, partialOf(arguments, row, head, segment), batch.size);
+        finish(arguments, all, row, head);
       }
+  }
+
+  void finish(const RunArguments& arguments, const Partial& all, int64_t row, int64_t head) const {
+    loops_.finish(
+        all.out, *all.sum, batch_.size,
+        static_cast<float*>(arguments.outputs[kMixed]) + (row * batch_.heads + head) * batch_.size);
   }
 
   const PagedLoops& loops_;
@@ -192,7 +321,8 @@ class PagedExecutable final : public Executable {
   int threads_;
   std::array<size_t, kInputs> positions_{};
   PagedBatch batch_;
-  int64_t shared_ = 1, queriesOfUnit_ = 1, rows_ = 1;
+  int64_t shared_ = 1, queriesOfUnit_ = 1, rows_ = 1, mostSegments_ = 1;
+  bool splits_ = false;
 };
 
 // Blocks of keys with a running softmax, units of rows that share a key head over the threads.
