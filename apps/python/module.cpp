@@ -1,6 +1,7 @@
 // The native module behind python/carnot: thin, over the public C++ API. Arrays, defaults and the
 // faces that people use are in Python.
 
+#include <carnot/memory.h>
 #include <carnot/report.h>
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/map.h>
@@ -43,6 +44,18 @@ class ArrayContext {
   }
   void setState(int index, nb::handle array) {
     states_.at(index) = setStateArray(context_, index, array);
+  }
+  // Memory of the device that CARNOT_DEVICE names. It stays the caller's.
+  void setStateAddress(int index, uintptr_t address, const Shape& shape) {
+    const TensorInfo& info = context_.engine().states().at(index);
+    void* data = reinterpret_cast<void*>(address);  // NOLINT(performance-no-int-to-ptr)
+    context_.setStateShape(index, shape);
+    int64_t count = 1;
+    for (int64_t dim : shape) count *= dim;
+    deviceMemory().checkUsable(data, dtypeBytes(info.dtype, count), "state " + info.name,
+                               DeviceMemory::Access::Write);
+    context_.setState(index, data);
+    states_.at(index) = {};
   }
   Shape outputShape(int index) {
     auto dims = context_.outputShape(index);
@@ -158,6 +171,7 @@ void bindEngine(nb::module_& m) {
       .def("set_output", &ArrayContext::setOutput, nb::arg("index"), nb::arg("array"),
            nb::arg("packed") = false)
       .def("set_state", &ArrayContext::setState)
+      .def("set_state_address", &ArrayContext::setStateAddress)
       .def("output_shape", &ArrayContext::outputShape)
       .def("run", &ArrayContext::run)
       .def("run_watched", &ArrayContext::runWatched)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Union
 
@@ -151,17 +151,24 @@ class Context:
         """
         return self._locked(lambda: self._watch(inputs, watcher))
 
-    def set_state(self, name: str, array: Any) -> None:
+    def set_state(self, name: str, array: Any, shape: Sequence[int] | None = None) -> None:
         """Gives a state its memory, for every run from now on.
 
         Args:
             name: of one of the engine's states.
             array: a writable, contiguous array of the declared type, which runs read and write; its
-                shape becomes the state's. What it holds at first is the caller's to say.
+                shape becomes the state's. What it holds at first is the caller's to say. A GPU's
+                engine copies an array there and back at every run.
+            shape: given, `array` is an address of device memory, as carnot.cuda.mem_alloc gives, for
+                a tensor of this shape. It must live as long as it is in use.
         """
         index = self._engine._native.state_index(name)
         info = self._engine.states[index]
-        self._locked(lambda: set_state(self._native, index, info, array))
+        if shape is None:
+            self._locked(lambda: set_state(self._native, index, info, array))
+        else:
+            dims = [int(dim) for dim in shape]
+            self._locked(lambda: self._native.set_state_address(index, int(array), dims))
 
     def memory(self) -> tuple[int, int]:
         """Bytes between layers at the last run's shapes, and the least that any placement needs."""

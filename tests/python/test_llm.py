@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import carnot
+import carnot.cuda as cuda
 from carnot.llm import convert_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -201,6 +202,23 @@ def test_states_that_do_not_fit(engine):
     context.set_state(engine.states[1].name, shared)
     with pytest.raises(carnot.Error, match="state cache.1 in the memory of"):
         context.run(inputs | {"lengths": np.array([1], np.int32)})
+
+
+def test_states_in_device_memory(engine, model):
+    case = EXPECTED[model][1]
+    logits, held = [], []
+    for on_device in (False, True):
+        sequences = Sequences(engine, 16)
+        for state in engine.states if on_device else ():
+            dims = [BLOCKS if dim == "blocks" else int(dim) for dim in state.shape]
+            held.append(cuda.mem_alloc(int(np.prod(dims)) * 4))
+            sequences.context.set_state(state.name, held[-1], dims)
+        sequences.add(case["prompt"])
+        sequences.step([5])
+        logits.append(sequences.step([len(case["prompt"]) - 5]))
+    assert (logits[0] == logits[1]).all()
+    with pytest.raises(carnot.Error, match=f"state {engine.states[0].name}"):
+        sequences.context.set_state(engine.states[0].name, held[1], [10**6, *dims[1:]])
 
 
 def changed(tmp_path, **fields):
