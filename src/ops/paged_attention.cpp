@@ -66,6 +66,23 @@ PagedBatch PagedBatch::of(std::span<const int64_t> q, std::span<const int64_t> c
           .mostBlocks = tables[1]};
 }
 
+int64_t PagedBatch::capacity() const {
+  constexpr int64_t most = std::numeric_limits<int32_t>::max();
+  return blockSize > 0 && mostBlocks > most / blockSize ? most : mostBlocks * blockSize;
+}
+
+std::string whyNotFixed(const Shape& q, const Shape& cache, int64_t mostSize) {
+  constexpr int64_t kMostHeads = 1 << 16, kMostBlockSize = 1 << 20;
+  const std::pair<Dim, int64_t> extents[] = {
+      {q[1], kMostHeads}, {cache[2], kMostHeads}, {cache[3], kMostBlockSize}, {cache[4], mostSize}};
+  for (const auto& [dim, most] : extents)
+    if (!dim.isConstant() || dim.constant() < 1 || dim.constant() > most)
+      return fmt::format(
+          "heads, block size and size that are numbers, here 1 to {}, not {} of {} and {}", most,
+          dim.toString(), q.toString(), cache.toString());
+  return {};
+}
+
 void PagedBatch::check() const {
   auto refuse = [](std::string has, std::string needs) {
     throw Error(ErrorCode::InvalidArgument, std::move(has), std::move(needs),
@@ -78,10 +95,9 @@ void PagedBatch::check() const {
       refuse(fmt::format("rows {} to {} of sequence {}", starts[s], starts[s + 1], s),
              fmt::format("starts that rise to {} at most", tokens));
     if (rows == 0) continue;  // its table is not looked at
-    if (length < rows || length > mostBlocks * blockSize)
+    if (length < rows || length > capacity())
       refuse(fmt::format("length {} of sequence {}", length, s),
-             fmt::format("{}, its rows, to {}, what {} blocks hold", rows, mostBlocks * blockSize,
-                         mostBlocks));
+             fmt::format("{}, its rows, to {}, what {} blocks hold", rows, capacity(), mostBlocks));
     for (int64_t i = 0; i * blockSize < length; ++i)
       if (const int32_t block = blockTables[s * mostBlocks + i]; block < 0 || block >= blocks)
         refuse(fmt::format("block {} in the table of sequence {}", block, s),

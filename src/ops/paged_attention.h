@@ -48,6 +48,8 @@ struct PagedBatch {
   // Throws Error (InvalidArgument) for what reaches outside.
   void check() const;
 
+  // Tokens that a sequence's blocks hold, as far as a length can count them.
+  int64_t capacity() const;
   int64_t rowsOf(int64_t sequence) const { return starts[sequence + 1] - starts[sequence]; }
   // Of the sequence's row: 0 is the first of this run.
   int64_t positionOf(int64_t sequence, int64_t row) const {
@@ -59,5 +61,9 @@ struct PagedBatch {
     return (((block * 2 + which) * kvHeads + kvHead) * blockSize + position % blockSize) * size;
   }
 };
+
+// Why a kernel that is made for fixed heads, block size and size refuses those of a query and a
+// cache; empty: it need not.
+std::string whyNotFixed(const Shape& q, const Shape& cache, int64_t mostSize);
 
 }  // namespace carnot

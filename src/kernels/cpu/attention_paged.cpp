@@ -66,7 +66,7 @@ class PagedExecutable final : public Executable {
     shared_ = batch_.kvHeads > 0 ? batch_.heads / batch_.kvHeads : 1;
     queriesOfUnit_ = std::max<int64_t>(1, kRowsOfUnit / std::max<int64_t>(1, shared_));
     rows_ = queriesOfUnit_ * shared_;
-    mostSegments_ = segmentsOf(batch_.mostBlocks * batch_.blockSize);
+    mostSegments_ = segmentsOf(batch_.capacity());
     const double bytes = static_cast<double>(batch_.tokens * batch_.heads) *
                          static_cast<double>(mostSegments_) * static_cast<double>(partialFloats()) *
                          4;
@@ -337,13 +337,9 @@ class AttentionPaged final : public OneStepKernel<PagedAttention, kOutputs> {
     if (step.desc(kQueries).dtype != DType::F32)
       return Refusal{
           fmt::format("queries of float32, not {}", dtypeName(step.desc(kQueries).dtype))};
-    const Shape& cache = step.desc(kCache).shape;
-    for (size_t axis : {size_t{2}, size_t{3}, size_t{4}})
-      if (!cache[axis].isConstant() || cache[axis].constant() < 1)
-        return Refusal{
-            fmt::format("needs constant heads and block size, not {}", cache.toString())};
-    if (cache[4].constant() > kMaxSize)
-      return Refusal{fmt::format("heads of at most {}, not {}", kMaxSize, cache[4].toString())};
+    if (std::string why = whyNotFixed(step.desc(kQueries).shape, step.desc(kCache).shape, kMaxSize);
+        !why.empty())
+      return Refusal{std::move(why)};
     return std::vector<Configuration>{
         {{}, plainLayouts(problem.inputs.size()), plainLayouts(problem.outputs.size())}};
   }

@@ -251,13 +251,9 @@ class CudaAttentionPaged final : public OneStepKernel<PagedAttention, kOutputs> 
     if (!isStored(step.desc(kQueries).dtype))
       return Refusal{fmt::format("rows of float32, float16 or bfloat16, not {}",
                                  dtypeName(step.desc(kQueries).dtype))};
-    const Shape &q = step.desc(kQueries).shape, &cache = step.desc(kCache).shape;
-    for (const Dim& dim : {q[1], cache[2], cache[3], cache[4]})
-      if (!dim.isConstant() || dim.constant() < 1)
-        return Refusal{fmt::format("needs constant heads and block size, not {} and {}",
-                                   q.toString(), cache.toString())};
-    if (cache[4].constant() > kMaxSize)
-      return Refusal{fmt::format("heads of at most {}, not {}", kMaxSize, cache[4].toString())};
+    if (std::string why = whyNotFixed(step.desc(kQueries).shape, step.desc(kCache).shape, kMaxSize);
+        !why.empty())
+      return Refusal{std::move(why)};
     return std::vector<Configuration>{
         {{}, plainLayouts(problem.inputs.size()), plainLayouts(problem.outputs.size())}};
   }
