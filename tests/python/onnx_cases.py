@@ -119,6 +119,25 @@ def with_constant_integers(case):
     return name, (frozen, [[rest, wanted]]), rtol, atol
 
 
+def model_and_feeds(case):
+    """The model and the arrays of its first data set by name, without initializers' names."""
+    source = case[1]
+    if isinstance(source, str):
+        model, inputs, sets = _from_directory(source)
+    else:
+        model, sets = source
+        inputs = list(model.graph.input)
+    feeds = _arrays(sets[0][0]) if sets else []
+    return model, {value.name: array for value, array in zip(inputs, feeds)}
+
+
+def expected(case):
+    """The outputs of its first data set."""
+    source = case[1]
+    sets = _from_directory(source)[2] if isinstance(source, str) else source[1]
+    return _arrays(sets[0][1])
+
+
 def run_case(case):
     """("pass" | "refused" | "wrong" | "error", what was said)."""
     import carnot
