@@ -36,7 +36,7 @@ static Cost cost(const LayerNorm&, const CostContext& context) {
 template <>
 const OpDef& definitionOf<LayerNorm>() {
   static const OpDef kRow = defineOperator<LayerNorm>(
-      "LayerNorm", Access::Reduce, {{"", "LayerNormalization", 17, 0, importLayerNormalization}});
+      "LayerNorm", Access::Reduce, {{"", "LayerNormalization", 1, 0, importLayerNormalization}});
   return kRow;
 }
 

@@ -2,7 +2,6 @@
 
 #include "base/error.h"
 #include "ops/onnx_axes.h"
-#include "ops/onnx_integer_products.h"
 #include "ops/onnx_nested.h"
 #include "ops/onnx_rotary_embedding.h"
 #include "ops/onnx_swish.h"
@@ -46,12 +45,6 @@ void importExpandDims(OnnxNode& node) {
   const Ref axis = node.requireInput(1);
   node.setOutput(
       0, emitNested(node, "Unsqueeze", 13, {node.requireInput(0), emitReshape(node, axis, {1})}));
-}
-
-void importQLinearConvOfFirstChannels(OnnxNode& node) {
-  if (node.attributeInt("channels_last", 0) != 0)
-    node.unsupported("channels last", "channels after the batch");
-  importQLinearConv(node);
 }
 
 // What is ai.onnx's operator of the same name, as of an opset.
@@ -104,7 +97,8 @@ std::span<const OnnxMapping> microsoftMappings() {
       {kDomain, "DynamicQuantizeMatMul", 1, 0, importDynamicQuantizeMatMul},
       {kDomain, "MatMulIntegerToFloat", 1, 0, importMatMulIntegerToFloat},
       {kDomain, "QGemm", 1, 0, importQGemm},
-      {kDomain, "QLinearConv", 1, 0, importQLinearConvOfFirstChannels},
+      {kDomain, "QLinearConv", 1, 0, importMicrosoftQLinearConv},
+      {kDomain, "NhwcMaxPool", 1, 0, importNhwcMaxPool},
       {kDomain, "QLinearAdd", 1, 0, importQLinearAdd},
       {kDomain, "QLinearMul", 1, 0, importQLinearMul},
       {kDomain, "QLinearConcat", 1, 0, importQLinearConcat},

@@ -30,6 +30,8 @@ void importGatherBlockQuantized(OnnxNode& node);
 void importDynamicQuantizeMatMul(OnnxNode& node);
 void importMatMulIntegerToFloat(OnnxNode& node);
 void importQGemm(OnnxNode& node);
+void importMicrosoftQLinearConv(OnnxNode& node);
+void importNhwcMaxPool(OnnxNode& node);
 void importQLinearAdd(OnnxNode& node);
 void importQLinearMul(OnnxNode& node);
 void importQLinearConcat(OnnxNode& node);

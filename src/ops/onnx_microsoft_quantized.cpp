@@ -34,20 +34,32 @@ void setQuantized(OnnxNode& node, Ref y, size_t i, size_t like = 0) {
                               {y, asScalar(node, node.requireInput(i)), zero}));
 }
 
+// x [N, spatial..., C] as [N, C, spatial...], and back.
+Ref channelsFirst(OnnxNode& node, Ref x) {
+  const auto rank = static_cast<int64_t>(node.rankOf(x));
+  std::vector<int64_t> perm = {0, rank - 1};
+  for (int64_t i = 1; i + 1 < rank; ++i) perm.push_back(i);
+  return emitTranspose(node, x, perm);
+}
+Ref channelsLast(OnnxNode& node, Ref x) {
+  const auto rank = static_cast<int64_t>(node.rankOf(x));
+  std::vector<int64_t> perm = {0};
+  for (int64_t i = 2; i < rank; ++i) perm.push_back(i);
+  perm.push_back(1);
+  return emitTranspose(node, x, perm);
+}
+bool hasChannelsLast(const OnnxNode& node) {
+  return node.attributeInt("channels_last", 0) != 0 && node.rankOf(node.requireInput(0)) > 2;
+}
+
 // The operator `type` on the real numbers of input 0, with its attributes; the channels of a pool
 // may come last.
 void importPool(OnnxNode& node, std::string_view type) {
-  const bool last = node.attributeInt("channels_last", 0) != 0;
+  const bool last = hasChannelsLast(node);
   Ref x = dequantized(node, 0);
-  std::vector<int64_t> first = {0}, back = {0};
-  const auto rank = static_cast<int64_t>(node.rankOf(x));
-  first.push_back(rank - 1);
-  for (int64_t i = 1; i + 1 < rank; ++i) first.push_back(i);
-  for (int64_t i = 2; i < rank; ++i) back.push_back(i);
-  back.push_back(1);
-  if (last) x = emitTranspose(node, x, first);
+  if (last) x = channelsFirst(node, x);
   Ref y = importNested(node, type, 13, {x})[0];
-  if (last) y = emitTranspose(node, y, back);
+  if (last) y = channelsLast(node, y);
   setQuantized(node, y, 3);
 }
 
@@ -122,6 +134,20 @@ void importQLinearLeakyRelu(OnnxNode& node) {
 
 void importQLinearSigmoid(OnnxNode& node) {
   setQuantized(node, node.emit(Operator::of(Sigmoid{}), {dequantized(node, 0)}), 3);
+}
+
+void importMicrosoftQLinearConv(OnnxNode& node) {
+  const bool last = hasChannelsLast(node);
+  std::vector<Ref> inputs;
+  for (size_t i = 0; i < node.inputCount(); ++i) inputs.push_back(node.input(i));
+  if (last) inputs[0] = channelsFirst(node, inputs[0]);
+  const Ref y = importNested(node, "QLinearConv", 10, std::move(inputs))[0];
+  node.setOutput(0, last ? channelsLast(node, y) : y);
+}
+
+void importNhwcMaxPool(OnnxNode& node) {
+  const Ref x = channelsFirst(node, node.requireInput(0));
+  node.setOutput(0, channelsLast(node, importNested(node, "MaxPool", 12, {x})[0]));
 }
 
 void importQLinearSoftmax(OnnxNode& node) {
