@@ -185,9 +185,14 @@ uint16_t floatToHalf(float value) {
   auto bits = std::bit_cast<uint32_t>(value);
   uint32_t sign = bits >> 16 & 0x8000, rest = bits & 0x7FFFFFFF;
   if (rest > 0x7F800000) return static_cast<uint16_t>(sign | 0x7E00 | (rest >> 13 & 0x3FF));
-  if (rest == 0x7F800000) return static_cast<uint16_t>(sign | 0x7C00);
-  return static_cast<uint16_t>(
-      encodeFinite(kHalf, magnitudeOf(static_cast<double>(value)), sign != 0, false));
+  constexpr uint32_t kInfinite = 0x477FF000;  // 65520 rounds to infinity
+  if (rest >= kInfinite) return static_cast<uint16_t>(sign | 0x7C00);
+  constexpr uint32_t kNormal = 0x38800000, kBias = 112u << 23;
+  if (rest >= kNormal)
+    return static_cast<uint16_t>(sign | (rest - kBias + 0xFFF + (rest >> 13 & 1)) >> 13);
+  // Beside 1/2 the last place is half's smallest number, so that the sum is rounded to it.
+  const auto sum = std::bit_cast<uint32_t>(std::bit_cast<float>(rest) + 0.5f);
+  return static_cast<uint16_t>(sign | (sum - std::bit_cast<uint32_t>(0.5f)));
 }
 
 float bfloat16ToFloat(uint16_t bits) {

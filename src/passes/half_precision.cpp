@@ -119,21 +119,35 @@ bool isOpen(const Node* node) {
 
 // The largest finite magnitude.
 double mostOf(const Tensor& tensor) {
-  const auto* data = tensor.as<float>();
-  float most = 0;
-  for (int64_t i = 0, count = tensor.count(); i < count; ++i)
-    if (const float magnitude = std::abs(data[i]); std::isfinite(magnitude))
-      most = std::max(most, magnitude);
-  return most;
+  constexpr uint32_t kInfinity = 0x7F800000;
+  const auto* bits = tensor.as<uint32_t>();  // which order magnitudes as floats do
+  uint32_t most = 0;
+  for (int64_t i = 0, count = tensor.count(); i < count; ++i) {
+    const uint32_t magnitude = bits[i] & 0x7FFFFFFF;
+    most = std::max(most, magnitude < kInfinity ? magnitude : 0);
+  }
+  return std::bit_cast<float>(most);
 }
 
-// Of a constant that half cannot stand for: finite numbers that are none there, a factor or summand
-// lost to underflow.
-bool losesConstant(const Value* value, DType half) {
+// Whether something behind the value divides by it, or takes a root or logarithm of it: then even
+// the least summand matters.
+bool feedsSingularity(const Value* value) {
+  return std::ranges::any_of(value->consumers, [&](const Node* consumer) {
+    const std::string_view name = consumer->opName();
+    return name == "Sqrt" || name == "Reciprocal" || name == "NaturalLog" || name == "Pow" ||
+           (name == "Div" && consumer->inputs[1] == value);
+  });
+}
+
+// Whether half cannot stand for the constant: it lacks a finite number of it, or loses a factor, or
+// a summand that matters, to underflow.
+bool losesConstant(const Node* node, const Value* value, DType half) {
   if (!value || !value->isConstant() || !isFloat32(value) || half != DType::F16) return false;
   if (mostOf(*value->constant) > kMostHalf) return true;
   const std::optional<double> one = uniformOf(value);
-  return one && *one != 0 && std::abs(*one) < kLeastHalf;
+  if (!one || *one == 0 || std::abs(*one) >= kLeastHalf) return false;
+  const bool summand = node->as<Add>() || node->as<Sub>();
+  return !summand || feedsSingularity(node->outputs[0]);
 }
 
 // Elements that a reduction takes together; nullopt where that is no number.
@@ -181,7 +195,8 @@ std::string whyUnsafe(const Node* node, DType half) {
   if (node->as<Div>() && !node->inputs[1]->isConstant()) return "Div: by what may be near 0";
   if (isClamp(node)) return "a clamp to half's range";
   for (const Value* input : node->inputs)
-    if (losesConstant(input, half)) return fmt::format("{}: a constant that half lacks", name);
+    if (losesConstant(node, input, half))
+      return fmt::format("{}: a constant that half lacks", name);
   return {};
 }
 
