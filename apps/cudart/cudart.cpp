@@ -119,13 +119,11 @@ int cudaFreeAsync(void* pointer, void* stream) {
   return status ? status : cudaFree(pointer);
 }
 int cudaMallocHost(void** pointer, size_t bytes) {
-  *pointer = std::aligned_alloc(4096, (bytes / 4096 + 1) * 4096);
-  return *pointer ? kSuccess : failed(kOutOfMemory, "no memory on the host");
+  return reporting([&] { *pointer = deviceMemory().allocateHost(bytes); });
 }
 int cudaHostAlloc(void** pointer, size_t bytes, unsigned) { return cudaMallocHost(pointer, bytes); }
 int cudaFreeHost(void* pointer) {
-  std::free(pointer);
-  return kSuccess;
+  return reporting([&] { deviceMemory().releaseHost(pointer); });
 }
 
 int cudaMemcpy(void* to, const void* from, size_t bytes, int kind) {
@@ -228,7 +226,9 @@ int cudaEventDestroy(void* event) {
   return kSuccess;
 }
 
-int cudaDeviceSynchronize() { return kSuccess; }
+int cudaDeviceSynchronize() {
+  return reporting([] { deviceMemory().synchronize(); });
+}
 int cudaGetDeviceCount(int* count) {
   *count = 1;
   return kSuccess;

@@ -114,7 +114,8 @@ class AddressContext {
   }
 
   void passAddresses() {
-    const DeviceMemory& memory = deviceMemory();
+    DeviceMemory& memory = deviceMemory();
+    memory.synchronize();  // what fills the inputs may be under way on another stream
     const auto& inputs = context_.engine().inputs();
     const auto& outputs = context_.engine().outputs();
     for (size_t i = 0; i < outputs.size(); ++i) {

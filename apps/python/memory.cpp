@@ -88,6 +88,15 @@ void bindMemory(nb::module_& m) {
     return reinterpret_cast<uintptr_t>(deviceMemory().allocate(bytes));
   });
   m.def("device_release", [](uintptr_t base) { deviceMemory().release(pointer(base)); });
+  m.def("host_allocate", [](size_t bytes) {
+    nb::gil_scoped_release released;
+    return reinterpret_cast<uintptr_t>(deviceMemory().allocateHost(bytes));
+  });
+  m.def("host_release", [](uintptr_t base) { deviceMemory().releaseHost(pointer(base)); });
+  m.def("device_synchronize", [] {
+    nb::gil_scoped_release released;
+    deviceMemory().synchronize();
+  });
   m.def("device_find", &findPlace);
   m.def("device_usage", &usageNow);
   m.def("device_copy_in", &copyIn, nb::arg("device"), nb::arg("host"));

@@ -41,13 +41,21 @@ class DeviceMemory {
   virtual void checkUsable(const void* address, size_t bytes, std::string_view what,
                            Access access) const = 0;
 
-  // Done when the call returns. Throw Error (InvalidArgument) unless the device's side is live and
+  // After all that was issued to the device before; done when the call returns. Throw Error (InvalidArgument) unless the device's side is live and
   // has room. Copies on the device may overlap.
   virtual void copyToDevice(void* device, const void* host, size_t bytes) = 0;
   virtual void copyToHost(void* host, const void* device, size_t bytes) = 0;
   virtual void copyOnDevice(void* to, const void* from, size_t bytes) = 0;
   // `count` values of `width` bytes (1, 2 or 4), each the low bytes of `value`.
   virtual void fill(void* device, uint32_t value, int width, size_t count) = 0;
+
+  // Memory of the host that the device copies from and to fastest; undefined contents, aligned to a
+  // page. Throws Error (OutOfMemory). releaseHost takes what allocateHost gave, or null.
+  virtual void* allocateHost(size_t bytes) = 0;
+  virtual void releaseHost(void* base) = 0;
+
+  // Returns when all that this process has issued to the device is done, whoever issued it.
+  virtual void synchronize() = 0;
 
   struct Usage {
     size_t free = 0, total = 0;  // bytes of the device, for all programs

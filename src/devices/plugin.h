@@ -15,6 +15,8 @@ struct DevicePlugin {
   // Throws Error (Unsupported) when the machine has no such device, or lacks a library.
   DeviceTraits (*traits)() = nullptr;
   std::shared_ptr<Device> (*open)(const DeviceTraits& traits) = nullptr;
+  // Waits for all that the process has issued to the device.
+  void (*synchronize)() = nullptr;
 };
 using DevicePluginFunction = const DevicePlugin& (*)();
 inline constexpr const char* kDevicePluginSymbol = "carnotDevicePlugin";

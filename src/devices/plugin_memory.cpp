@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "devices/addresses.h"
+#include "devices/plugin.h"
 
 namespace carnot {
 namespace {
@@ -52,7 +53,7 @@ void PluginMemory::release(void* base) {
     freed_.emplace_back(static_cast<const std::byte*>(base), buffer->bytes());
     if (freed_.size() > kRemembered) freed_.pop_front();
   }
-  stream_->synchronize();  // copies under way may still touch it
+  synchronize();  // what runs may still touch it
 }
 
 DeviceMemory::Place PluginMemory::find(const void* address) const {
@@ -85,6 +86,7 @@ void PluginMemory::checkUsable(const void* address, size_t bytes, std::string_vi
 void PluginMemory::copyToDevice(void* device, const void* host, size_t bytes) {
   checkDevice(device, bytes, "destination");
   std::lock_guard lock(copying_);
+  synchronize();
   device_->copyToDevice(device, host, bytes, *stream_);
   stream_->synchronize();
 }
@@ -92,6 +94,7 @@ void PluginMemory::copyToDevice(void* device, const void* host, size_t bytes) {
 void PluginMemory::copyToHost(void* host, const void* device, size_t bytes) {
   checkDevice(device, bytes, "source");
   std::lock_guard lock(copying_);
+  synchronize();
   device_->copyFromDevice(host, device, bytes, *stream_);
   stream_->synchronize();
 }
@@ -102,6 +105,7 @@ void PluginMemory::copyOnDevice(void* to, const void* from, size_t bytes) {
   auto *a = static_cast<std::byte*>(to),
        *b = const_cast<std::byte*>(static_cast<const std::byte*>(from));
   std::lock_guard lock(copying_);
+  synchronize();
   if (a < b + bytes && b < a + bytes && a != b) {  // overlapping
     const std::shared_ptr<Buffer> aside = device_->allocate(bytes);
     device_->copyOnDevice(aside->data(), from, bytes, *stream_);
@@ -116,8 +120,31 @@ void PluginMemory::copyOnDevice(void* to, const void* from, size_t bytes) {
 void PluginMemory::fill(void* device, uint32_t value, int width, size_t count) {
   checkDevice(device, bytesFilled(width, count), "destination");
   std::lock_guard lock(copying_);
+  synchronize();
   device_->fill(device, value, width, count, *stream_);
   stream_->synchronize();
+}
+
+void* PluginMemory::allocateHost(size_t bytes) {
+  std::shared_ptr<Buffer> buffer = device_->allocateHost(std::max<size_t>(bytes, 1));
+  std::lock_guard lock(books_);
+  auto* base = static_cast<std::byte*>(buffer->data());
+  host_.emplace(base, std::move(buffer));
+  return base;
+}
+
+void PluginMemory::releaseHost(void* base) {
+  std::shared_ptr<Buffer> buffer;  // freed outside the lock
+  std::lock_guard lock(books_);
+  auto found = host_.find(static_cast<const std::byte*>(base));
+  if (found == host_.end()) return;
+  buffer = std::move(found->second);
+  host_.erase(found);
+}
+
+void PluginMemory::synchronize() {
+  if (device_->traits().kind == "cpu") return;
+  devicePlugin(device_->traits().kind).synchronize();
 }
 
 DeviceMemory::Usage PluginMemory::usage() const {

@@ -29,6 +29,9 @@ class PluginMemory final : public DeviceMemory {
   void copyToHost(void* host, const void* device, size_t bytes) override;
   void copyOnDevice(void* to, const void* from, size_t bytes) override;
   void fill(void* device, uint32_t value, int width, size_t count) override;
+  void* allocateHost(size_t bytes) override;
+  void releaseHost(void* base) override;
+  void synchronize() override;
   Usage usage() const override;
 
  private:
@@ -39,7 +42,7 @@ class PluginMemory final : public DeviceMemory {
   std::shared_ptr<Device> device_;
   std::unique_ptr<Stream> stream_;  // of copies; under copying_
   mutable std::mutex books_, copying_;
-  Allocations live_;
+  Allocations live_, host_;
   std::deque<std::pair<const std::byte*, size_t>> freed_;  // the last ones, oldest first
   size_t liveBytes_ = 0;
 };

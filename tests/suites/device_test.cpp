@@ -193,6 +193,10 @@ TEST_P(DevicesMemory, KnowsWhatIsLive) {
   EXPECT_THROW(memory.release(base), Error);
   EXPECT_THROW(memory.copyToDevice(base, "c", 1), Error);
   EXPECT_THROW(memory.checkUsable(nullptr, 1, "x", Access::Read), Error);
+  void* host = memory.allocateHost(64);
+  memory.synchronize();
+  memory.releaseHost(host);
+  memory.releaseHost(nullptr);
   int here = 0;
   memory.checkUsable(&here, sizeof here, "x", Access::Write);  // by way of staging
 }

@@ -1,10 +1,14 @@
-"""Host memory that copies quickly. On the CPU, memory that starts on a page."""
+"""Host memory that copies quickly: locked for a GPU; on the CPU, memory that starts on a page."""
 
 from __future__ import annotations
 
+import ctypes
+import weakref
 from typing import Any
 
 import numpy as np
+
+import _carnot
 
 _PAGE = 4096
 
@@ -36,22 +40,30 @@ def aligned_zeros(shape: Any, dtype: Any, order: str = "C", alignment: int = _PA
 
 def pagelocked_empty(shape: Any, dtype: Any, order: str = "C", mem_flags: int = 0) -> np.ndarray:
     """A new array, contents undefined."""
-    return aligned_empty(shape, dtype, order)
+    bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    if _carnot.device_kind() == "cpu" or bytes == 0:
+        return aligned_empty(shape, dtype, order)
+    base = _carnot.host_allocate(bytes)
+    memory = (ctypes.c_uint8 * bytes).from_address(base)
+    weakref.finalize(memory, _carnot.host_release, base)  # arrays keep `memory`
+    return np.frombuffer(memory, np.uint8).view(dtype).reshape(shape, order=order)
 
 
 def pagelocked_zeros(shape: Any, dtype: Any, order: str = "C", mem_flags: int = 0) -> np.ndarray:
     """A new array of zeros."""
-    return aligned_zeros(shape, dtype, order)
+    array = pagelocked_empty(shape, dtype, order)
+    array.fill(0)
+    return array
 
 
 def pagelocked_empty_like(array: np.ndarray, mem_flags: int = 0) -> np.ndarray:
     """A new array of another's shape and dtype."""
-    return aligned_empty(array.shape, array.dtype)
+    return pagelocked_empty(array.shape, array.dtype)
 
 
 def pagelocked_zeros_like(array: np.ndarray, mem_flags: int = 0) -> np.ndarray:
     """A new array of zeros, of another's shape and dtype."""
-    return aligned_zeros(array.shape, array.dtype)
+    return pagelocked_zeros(array.shape, array.dtype)
 
 
 def register_host_memory(ary: np.ndarray, flags: int = 0) -> np.ndarray:

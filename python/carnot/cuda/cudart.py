@@ -17,7 +17,7 @@ import _carnot
 from .._error import Error as CarnotError
 from ._device import device_kind, get_driver_version, mem_get_info
 from ._errors import logic_error
-from ._host import aligned_empty
+from ._host import pagelocked_empty
 from ._streams import Event, Stream
 
 
@@ -127,7 +127,7 @@ def cudaFreeAsync(pointer: Any, stream: Any) -> None:
 
 
 def _allocate_host(size: int) -> int:
-    array = aligned_empty(max(size, 1), np.uint8)
+    array = pagelocked_empty(max(size, 1), np.uint8)
     _host_memory[array.ctypes.data] = array
     return array.ctypes.data
 

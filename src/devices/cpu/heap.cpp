@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include "base/error.h"
@@ -140,6 +140,16 @@ void CpuMemory::fill(void* device, uint32_t value, int width, size_t count) {
   checkLive(device, bytes, "destination");
   fillHost(device, value, width, count);
 }
+
+void* CpuMemory::allocateHost(size_t bytes) {
+  void* base = std::aligned_alloc(kPage, roundUp(std::max<size_t>(bytes, 1), kPage));
+  if (!base)
+    throw Error(ErrorCode::OutOfMemory, fmt::format("{} bytes of the host asked for", bytes), "",
+                "free what is no longer used, or ask for less");
+  return base;
+}
+
+void CpuMemory::releaseHost(void* base) { std::free(base); }
 
 DeviceMemory::Usage CpuMemory::usage() const {
   MemoryLimits limits = memoryLimits();

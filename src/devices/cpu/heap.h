@@ -15,8 +15,8 @@ namespace carnot {
 // touched.
 class AddressBook {
  public:
-  // Of [begin, end), of which `margin` bytes at either side are given to nobody: an address a little
-  // off a range is in the stretch still.
+  // Of [begin, end), of which `margin` bytes at either side are given to nobody: an address a
+  // little off a range is in the stretch still.
   AddressBook(uintptr_t begin, uintptr_t end, size_t margin = 0)
       : begin_(begin), end_(end), first_(begin + margin), last_(end - margin), cursor_(first_) {}
 
@@ -63,6 +63,9 @@ class CpuMemory final : public DeviceMemory {
   void copyToHost(void* host, const void* device, size_t bytes) override;
   void copyOnDevice(void* to, const void* from, size_t bytes) override;
   void fill(void* device, uint32_t value, int width, size_t count) override;
+  void* allocateHost(size_t bytes) override;
+  void releaseHost(void* base) override;
+  void synchronize() override {}
   Usage usage() const override;
 
  private:

@@ -264,6 +264,11 @@ const DeviceTraits& cudaTraits() { return gpu().traits; }
 
 void activateDevice() { check(driver().cuCtxSetCurrent(gpu().context), "choosing the device"); }
 
+void synchronizeDevice() {
+  activateDevice();
+  check(driver().cuCtxSynchronize(), "waiting for the device");
+}
+
 std::shared_ptr<Device> openCuda(const DeviceTraits& traits) {
   cudaTraits();
   return std::make_shared<CudaDevice>(traits);

@@ -9,6 +9,8 @@ namespace carnot::cuda {
 const DeviceTraits& cudaTraits();
 // Makes its primary context the calling thread's.
 void activateDevice();
+// Waits for all that the process has issued in that context.
+void synchronizeDevice();
 std::shared_ptr<Device> openCuda(const DeviceTraits& traits);
 
 }  // namespace carnot::cuda
