@@ -184,10 +184,11 @@ Safetensors Safetensors::openFolder(const std::string& folder) {
     throw;
   }
   for (const std::string& file : files) {
+    const std::string path = fmt::format("{}/{}", folder, file);
     try {
-      tensors.add(folder + "/" + file);
+      tensors.add(path);
     } catch (Error& error) {
-      error.within("file " + folder + "/" + file);
+      error.within("file " + path);
       throw;
     }
   }
