@@ -42,6 +42,26 @@ class ArrayContext {
   void setOutput(int index, nb::handle array, bool packed) {
     outputs_.at(index) = setOutputArray(context_, index, array, packed);
   }
+  // Memory is made in the run, when the shape is known.
+  void findOutput(int index) {
+    std::shared_ptr<std::vector<uint64_t>>& memory = found_[index];
+    memory = std::make_shared<std::vector<uint64_t>>();
+    context_.setOutputAllocator(index, [memory](size_t bytes, std::span<const int64_t>) -> void* {
+      memory->resize(bytes / sizeof(uint64_t) + 1);
+      return memory->data();
+    });
+  }
+  // Its bytes.
+  nb::ndarray<nb::numpy, uint8_t> foundOutput(int index) {
+    auto* memory = new std::shared_ptr(found_.at(index));
+    nb::capsule owner(memory, [](void* data) noexcept {
+      delete static_cast<std::shared_ptr<std::vector<uint64_t>>*>(data);
+    });
+    int64_t count = 1;
+    for (int64_t dim : context_.outputShape(index)) count *= dim;
+    const size_t bytes = dtypeBytes(context_.engine().outputs().at(index).dtype, count);
+    return nb::ndarray<nb::numpy, uint8_t>((*memory)->data(), {bytes}, owner);
+  }
   void setState(int index, nb::handle array) {
     states_.at(index) = setStateArray(context_, index, array);
   }
@@ -74,6 +94,7 @@ class ArrayContext {
   void clear() {
     for (InputArray& array : inputs_) array = {};
     for (OutputArray& array : outputs_) array = {};
+    found_.clear();
   }
   nb::tuple memory() {
     Context::Memory memory = context_.memory();
@@ -85,6 +106,7 @@ class ArrayContext {
   Context context_;
   std::vector<InputArray> inputs_;
   std::vector<OutputArray> states_, outputs_;
+  std::map<int, std::shared_ptr<std::vector<uint64_t>>> found_;
 };
 
 nb::dict infoOf(const Engine& engine) {
@@ -132,6 +154,7 @@ void bindEngine(nb::module_& m) {
   nb::class_<TensorInfo>(m, "TensorInfo")
       .def_ro("name", &TensorInfo::name)
       .def_ro("dims", &TensorInfo::dims)
+      .def_ro("depends_on_data", &TensorInfo::dependsOnData)
       .def_prop_ro("dtype", [](const TensorInfo& info) { return dtypeName(info.dtype); })
       .def("__str__", &TensorInfo::toString);
   nb::class_<Engine>(m, "Engine")
@@ -172,6 +195,8 @@ void bindEngine(nb::module_& m) {
            nb::arg("packed") = false)
       .def("set_state", &ArrayContext::setState)
       .def("set_state_address", &ArrayContext::setStateAddress)
+      .def("find_output", &ArrayContext::findOutput)
+      .def("found_output", &ArrayContext::foundOutput)
       .def("output_shape", &ArrayContext::outputShape)
       .def("run", &ArrayContext::run)
       .def("run_watched", &ArrayContext::runWatched)

@@ -29,7 +29,8 @@ class Context {
   void setInputShape(int input, std::span<const int64_t> dims);
   void setInputShape(std::string_view input, std::span<const int64_t> dims);
   // Dims of an output under the shapes set. Throws Error (InvalidArgument) when shapes are missing,
-  // contradict each other or lie outside the profile. A shape seen before costs microseconds.
+  // contradict each other or lie outside the profile, and for an output that dependsOnData before
+  // the run that decides. A shape seen before costs microseconds.
   std::span<const int64_t> outputShape(int output);
   std::span<const int64_t> outputShape(std::string_view output);
 
@@ -39,6 +40,11 @@ class Context {
   void setInput(std::string_view input, const void* data);
   void setOutput(int output, void* data);
   void setOutput(std::string_view output, void* data);
+  // In place of an address, for outputs that depend on data in any case: asked in every run, once
+  // the dims are known, for memory of so many bytes, aligned as above. What it throws ends the run.
+  using OutputAllocator = std::function<void*(size_t bytes, std::span<const int64_t> dims)>;
+  void setOutputAllocator(int output, OutputAllocator allocator);
+  void setOutputAllocator(std::string_view output, OutputAllocator allocator);
 
   // A state's dims and memory, as for inputs. Each run reads it and leaves it changed; nothing else
   // may touch it meanwhile, and contexts that share one take turns by their caller. Its first

@@ -145,6 +145,14 @@ class Output:
 
     def __init__(self, native: Any, index: int, info: Any, given: Any) -> None:
         self._type = type_of(info.dtype)
+        self._native, self._index = native, index
+        self._found = info.depends_on_data
+        if self._found:
+            if given is not None:
+                raise Error("InvalidArgument", f"an array for output {info.name}", "none, since the"
+                            f" shape {info} depends on the inputs' data", "take what run() returns")
+            native.find_output(index)
+            return
         self._shape = native.output_shape(index)
         self._given = given
         self._raw = None
@@ -163,6 +171,12 @@ class Output:
 
     def finish(self) -> Any:
         """The array to give back, once the run is over."""
+        if self._found:
+            shape = self._native.output_shape(self._index)
+            raw = self._native.found_output(self._index)
+            if self._type.per_byte > 1:
+                return from_raw(raw, self._type, shape)
+            return raw.view(self._type.dtype).reshape(shape)
         if self._raw is None:
             return self._given
         array = from_raw(self._raw, self._type, self._shape)

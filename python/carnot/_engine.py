@@ -30,11 +30,14 @@ class TensorInfo:
         dtype: element type as Carnot writes it: "float32", "int64", "bfloat16", "float8e4m3fn", …
         shape: a number for each fixed dimension; for others a text: a symbol that the arrays of a run
             decide ("batch"), or an expression of symbols ("2*batch").
+        depends_on_data: of an output whose shape is known only once a run gave it, since what the
+            inputs hold decides: how many boxes are left, how many elements are not zero.
     """
 
     name: str
     dtype: str
     shape: tuple[Union[int, str], ...]
+    depends_on_data: bool = False
 
     @property
     def numpy_dtype(self) -> np.dtype:
@@ -47,7 +50,8 @@ class TensorInfo:
 
 def _infos(native: Iterable[Any]) -> tuple[TensorInfo, ...]:
     return tuple(TensorInfo(info.name, info.dtype,
-                            tuple(int(dim) if dim.isdigit() else dim for dim in info.dims))
+                            tuple(int(dim) if dim.isdigit() else dim for dim in info.dims),
+                            info.depends_on_data)
                  for info in native)
 
 
@@ -129,7 +133,7 @@ class Context:
                 copied; nested lists and numbers are converted. Types that NumPy lacks are ml_dtypes
                 arrays or unsigned integers of the same size.
             out: arrays to write some outputs to, by name: contiguous, of the declared type and the
-                shape that the inputs give.
+                shape that the inputs give; none for outputs whose shape depends on data.
 
         Returns:
             All outputs by name, those of `out` being the arrays given.

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
+#include <memory>
 
 #include "base/error.h"
 #include "builder/precision.h"
@@ -20,19 +22,35 @@ constexpr std::string_view kPhases[] = {"import",    "infer", "normalize",  "sim
                                         "precision", "fuse",  "candidates", "tune",
                                         "layout",    "plan",  "emit"};
 
-// Everything that the phases hand on to each other.
+// Everything that the phases hand on to each other, of one graph.
 struct State {
-  Graph graph;
+  Graph& graph;
   const CompileOptions& options;
-  int64_t patches;  // applied so far
-  PrecisionPlan precision;
-  std::vector<EngineSymbol> symbols;
-  std::vector<EngineProfile> profiles;
-  TacticOptions tacticOptions;
-  std::optional<TimingCache> cache;
-  TacticMap tactics;
-  std::optional<EngineData> engine;
+  int64_t patches = 0;                                         // applied so far
+  std::map<const Graph*, std::unique_ptr<State>> bodies = {};  // of its nodes, in their order
+  PrecisionPlan precision = {};  // of the outermost graph; bodies keep the types that they have
+  std::vector<EngineSymbol> symbols = {};
+  std::vector<EngineProfile> profiles = {};
+  TacticOptions tacticOptions = {};
+  TacticMap tactics = {};
+  std::optional<EngineData> engine = {};
 };
+
+// The bodies of the nodes that are left, and theirs.
+template <typename Do>
+void forBodies(State& state, Do act) {
+  for (const auto& node : state.graph.nodes())
+    for (const std::shared_ptr<Graph>& body : node->bodies) {
+      std::unique_ptr<State>& inner = state.bodies[body.get()];
+      if (!inner) inner.reset(new State{.graph = *body, .options = state.options});
+      act(*inner);
+    }
+}
+
+void inferTypes(State& state) {
+  state.graph.inferAll();
+  forBodies(state, inferTypes);
+}
 
 void rewrite(State& state, Phase phase) {
   PassOptions options = state.options.passes;
@@ -45,12 +63,17 @@ void rewrite(State& state, Phase phase) {
   };
   options.patchesBefore = state.patches;
   state.patches += runPasses(state.graph, phase, options);
+  forBodies(state, [&](State& body) {
+    body.patches = state.patches;
+    rewrite(body, phase);
+    state.patches = body.patches;
+  });
 }
 
-void gather(State& state) {
+void gather(State& state, std::span<const ProfileShapes> profiles) {
   const CompileOptions& options = state.options;
   state.symbols = symbolsOf(state.graph);
-  state.profiles = resolveProfiles(state.graph, state.symbols, options.profiles);
+  state.profiles = resolveProfiles(state.graph, state.symbols, profiles);
   TacticOptions& tactic = state.tacticOptions;
   tactic.device = options.device;
   tactic.points = tuningPoints(state.graph, state.symbols, state.profiles);
@@ -64,24 +87,46 @@ void gather(State& state) {
   if (options.progress)
     tactic.progress = [&options](size_t done, size_t all) { options.progress("tune", done, all); };
   state.tactics = gatherAll(state.graph, tactic);
+  // What enters a body has the shapes that the network around it gives.
+  forBodies(state, [](State& body) { gather(body, {}); });
+}
+
+void timeAll(State& state, TimingCache& cache) {
+  state.tacticOptions.cache = &cache;
+  timeCandidates(state.tactics, state.graph, state.tacticOptions);
+  forBodies(state, [&](State& body) { timeAll(body, cache); });
+}
+
+void layOut(State& state) {
+  chooseLayouts(state.graph, state.tactics, state.tacticOptions);
+  forBodies(state, layOut);
 }
 
 void tune(State& state) {
-  state.cache.emplace(state.options.device.fingerprint());
+  TimingCache cache(state.options.device.fingerprint());
   std::string* timings = state.options.timings;
-  if (timings && !timings->empty()) state.cache->parse(*timings, "given");
-  if (!state.options.timingCache.empty()) state.cache->load(state.options.timingCache);
-  state.tacticOptions.cache = &*state.cache;
-  timeCandidates(state.tactics, state.graph, state.tacticOptions);
-  if (!state.options.timingCache.empty() && state.cache->changed())
-    state.cache->save(state.options.timingCache);
-  if (timings) *timings = state.cache->toJson();
+  if (timings && !timings->empty()) cache.parse(*timings, "given");
+  if (!state.options.timingCache.empty()) cache.load(state.options.timingCache);
+  timeAll(state, cache);
+  if (!state.options.timingCache.empty() && cache.changed()) cache.save(state.options.timingCache);
+  if (timings) *timings = cache.toJson();
+}
+
+EmitOptions emitOptions(const State& state) {
+  return {state.options.device, state.tacticOptions.points, state.profiles, state.options.producer,
+          [&state](const Graph& graph, WeightTable& weights) {
+            const State& body = *state.bodies.at(&graph);
+            return emitBody(graph, body.tactics, emitOptions(body), weights);
+          }};
 }
 
 void plan(State& state) {
-  EmitOptions options{state.options.device, state.tacticOptions.points, state.profiles,
-                      state.options.producer};
-  state.engine = emitEngine(state.graph, state.tactics, options);
+  state.engine = emitEngine(state.graph, state.tactics, emitOptions(state));
+}
+
+void verifyAll(State& state) {
+  verify(state.graph);
+  forBodies(state, verifyAll);
 }
 
 // The pipeline. "import" came before.
@@ -90,7 +135,7 @@ struct PhaseStep {
   void (*run)(State& state);
 };
 constexpr PhaseStep kPipeline[] = {
-    {"infer", [](State& s) { s.graph.inferAll(); }},
+    {"infer", inferTypes},
     {"normalize", [](State& s) { rewrite(s, Phase::Normalize); }},
     {"simplify", [](State& s) { rewrite(s, Phase::Simplify); }},
     {"precision",
@@ -99,9 +144,9 @@ constexpr PhaseStep kPipeline[] = {
        settlePrecision(s.graph, s.precision, s.options);
      }},
     {"fuse", [](State& s) { rewrite(s, Phase::Fuse); }},
-    {"candidates", gather},
+    {"candidates", [](State& s) { gather(s, s.options.profiles); }},
     {"tune", tune},
-    {"layout", [](State& s) { chooseLayouts(s.graph, s.tactics, s.tacticOptions); }},
+    {"layout", layOut},
     {"plan", plan},
     {"emit", [](State& s) { validateEngine(*s.engine); }},
 };
@@ -118,7 +163,7 @@ std::optional<EngineData> compile(Graph graph, const CompileOptions& options) {
     throw Error(ErrorCode::InvalidArgument, fmt::format("a phase named {}", stop),
                 fmt::format("one of {}", fmt::join(names, ", ")));
   }
-  State state{std::move(graph), options, 0, {}, {}, {}, {}, {}, {}, {}};
+  State state{.graph = graph, .options = options};
   state.precision = planPrecision(state.graph, options);
   if (options.onGraph) options.onGraph("import", state.graph);
   if (stop == "import") return std::nullopt;
@@ -130,7 +175,7 @@ std::optional<EngineData> compile(Graph graph, const CompileOptions& options) {
     if (options.progress) options.progress(phase.name, 0, 1);
     try {
       phase.run(state);
-      verify(state.graph);
+      verifyAll(state);
     } catch (Error& error) {
       error.within(fmt::format("phase {}", phase.name));
       throw;

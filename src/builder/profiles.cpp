@@ -55,6 +55,18 @@ void checkInput(const Value& input, const ProfileShapes::Input& shapes) {
   }
 }
 
+// Of a dim that depends on data: any value, and where to tune.
+EngineProfile::Range freeRange(const Graph& graph, const EngineSymbol& symbol) {
+  int64_t typical = symbol.axis == 0 ? kDefaultOuter : kDefaultInner;
+  if (symbol.input < 0) {
+    typical = kDefaultInner;
+    auto bound = graph.symbolBounds.find(symbol.name);
+    if (bound != graph.symbolBounds.end())
+      typical = std::min(typical, bound->second.tryConstant().value_or(typical));
+  }
+  return {0, typical, kNoLimit};
+}
+
 EngineProfile resolveOne(const Graph& graph, std::span<const EngineSymbol> symbols,
                          const ProfileShapes& shapes) {
   for (const auto& [name, input] : shapes.inputs) checkInput(*findInput(graph, name), input);
@@ -63,7 +75,8 @@ EngineProfile resolveOne(const Graph& graph, std::span<const EngineSymbol> symbo
   const std::vector<Value*> given = graph.given();
   for (const EngineSymbol& symbol : symbols) {
     std::optional<EngineProfile::Range> range;
-    for (const Value* input : graph.given()) {
+    if (symbol.input < 0) range = freeRange(graph, symbol);  // depends on data
+    for (const Value* input : given) {
       auto found = shapes.inputs.find(input->name);
       if (found == shapes.inputs.end()) continue;
       for (size_t axis = 0; axis < input->type.shape.rank(); ++axis) {
@@ -87,9 +100,16 @@ EngineProfile resolveOne(const Graph& graph, std::span<const EngineSymbol> symbo
 }
 
 bool holds(const Graph& graph, const ShapePoint& point) {
-  auto valueOf = [&](const std::string& symbol) { return point.at(symbol); };
+  bool dependsOnData = false;
+  auto valueOf = [&](const std::string& symbol) {
+    dependsOnData |= graph.symbolBounds.contains(symbol);
+    auto found = point.find(symbol);
+    return found == point.end() ? 1 : found->second;
+  };
   return std::all_of(graph.guards.begin(), graph.guards.end(), [&](const Guard& guard) {
-    return guard.a.evaluate(valueOf) == guard.b.evaluate(valueOf);
+    dependsOnData = false;
+    const int64_t a = guard.a.evaluate(valueOf), b = guard.b.evaluate(valueOf);
+    return dependsOnData || a == b;
   });
 }
 
@@ -104,7 +124,7 @@ void satisfyGuards(const Graph& graph, std::span<const EngineSymbol> symbols,
   std::vector<size_t> free;
   for (size_t i = 0; i < symbols.size(); ++i) {
     point[symbols[i].name] = profile.symbols[i].opt;
-    if (symbols[i].axis != 0) free.push_back(i);
+    if (symbols[i].axis != 0 && symbols[i].input >= 0) free.push_back(i);
   }
   std::vector<size_t> digits(free.size());
   for (int tries = 0; tries < kMostTries; ++tries) {
@@ -129,14 +149,31 @@ std::vector<EngineProfile> resolveProfiles(const Graph& graph,
     resolved.push_back(resolveOne(graph, symbols, shapes));
   if (!resolved.empty()) return resolved;
   EngineProfile free;
-  for (const EngineSymbol& symbol : symbols) {
-    int64_t typical = symbol.axis == 0 ? kDefaultOuter : kDefaultInner;
-    free.symbols.push_back({0, typical, kNoLimit});
-  }
+  for (const EngineSymbol& symbol : symbols) free.symbols.push_back(freeRange(graph, symbol));
   satisfyGuards(graph, symbols, free);
   resolved.push_back(std::move(free));
   return resolved;
 }
+
+namespace {
+
+// What guards demand of dims that depend on data: where one side is such a dim alone, the other
+// gives its value.
+void followGuards(const Graph& graph, ShapePoint& point) {
+  auto known = [&](const std::string& name) {
+    auto found = point.find(name);
+    return found == point.end() ? 1 : found->second;
+  };
+  for (const Guard& guard : graph.guards)
+    for (const auto& [one, other] : {std::pair(guard.a, guard.b), std::pair(guard.b, guard.a)}) {
+      const std::optional<std::string> symbol = one.asSymbol();
+      if (!symbol || !graph.symbolBounds.contains(*symbol) || !point.contains(*symbol)) continue;
+      point[*symbol] = std::max<int64_t>(other.evaluate(known), 0);
+      break;
+    }
+}
+
+}  // namespace
 
 std::vector<ShapePoint> tuningPoints(const Graph& graph, std::span<const EngineSymbol> symbols,
                                      std::span<const EngineProfile> profiles) {
@@ -145,8 +182,9 @@ std::vector<ShapePoint> tuningPoints(const Graph& graph, std::span<const EngineS
     ShapePoint point;
     for (size_t i = 0; i < symbols.size(); ++i)
       point[symbols[i].name] = std::max<int64_t>(profile.symbols[i].*which, 1);
-    for (const auto& [symbol, bound] : graph.symbolBounds)
-      point[symbol] = bound.evaluate([&](const std::string& name) { return point.at(name); });
+    followGuards(graph, point);
+    // Symbols that nothing makes any more may still stand in types that nobody reads.
+    for (const auto& [symbol, bound] : graph.symbolBounds) point.emplace(symbol, 1);
     if (std::find(points.begin(), points.end(), point) == points.end())
       points.push_back(std::move(point));
   };

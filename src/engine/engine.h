@@ -32,10 +32,13 @@ struct DimProgram {
   friend bool operator==(const DimProgram&, const DimProgram&) = default;
 };
 
-// A name of the shape language; its value is read off an input's dims.
+// A name of the shape language. Its value is read off an input's dims when shapes are set, or off
+// those of a Found tensor once its step ran. Symbols of inputs come first, then those of tensors
+// in the order of their steps.
 struct EngineSymbol {
   std::string name;
   int32_t input = 0, axis = 0;  // where setInputShape finds it
+  int32_t tensor = -1;          // else axis `axis` of this tensor
 };
 
 // Ranges of the symbols, in their order. Enforced ranges refuse shapes outside; others only say
@@ -63,6 +66,7 @@ struct EngineTensor {
     Shape,       // integer or Bool contents computed from the symbols when shapes are set
     Packed,      // a constant of which kernels hold their own form: no memory, in regionInputs only
     State,       // the application's memory, read and written from run to run; plain layout
+    Found,       // memory that its step asks for once it knows the dims, which depend on data
   };
   std::string name;
   Kind kind = Kind::Activation;
@@ -81,7 +85,9 @@ struct EngineTensor {
 };
 
 // Steps run in order. An input must be defined before: by the application, as a constant, or
-// because an earlier step wrote it or any other tensor within the same memory.
+// because an earlier step wrote it or any other tensor within the same memory. A step's outputs are
+// all of kind Found, or none is; those after it may use the symbols that it gives values. So such
+// steps cut the engine into segments, each of which is planned once its symbols are known.
 struct EngineStep {
   struct Variant {
     std::string kernel;
@@ -99,8 +105,21 @@ struct EngineStep {
   std::vector<int32_t> regionInputs;  // tensors of every region input, -1 absent: for costs
   std::vector<int32_t> inputs;        // tensors, as Prepared::runtimeInputs orders them; -1 absent
   std::vector<int32_t> outputs;
-  std::vector<Variant> variants;  // all of one parameter layout: at least one
+  std::vector<Variant> variants;  // all of one parameter layout: at least one; none with `control`
   DType precision = DType::F32;   // what it computes in, for reports
+
+  // What the runtime carries out itself, by running bodies; outputs are Found.
+  //   If: inputs are a Bool condition and what the bodies read; bodies `then` and `otherwise` give
+  //   the outputs.
+  //   Loop: inputs are the most iterations (int64; -1: no limit), a Bool condition (-1: true), the
+  //   `carried` tensors' first values and what the body reads besides. The body's inputs: the
+  //   iteration, the condition, the carried tensors, the others; its outputs: the condition, the
+  //   carried tensors, and what each iteration adds, stacked along a new first axis, to the others
+  //   of the step's outputs.
+  enum class Control : uint8_t { None, If, Loop };
+  Control control = Control::None;
+  std::vector<int32_t> bodies;  // of the engine
+  int32_t carried = 0;
 };
 
 struct EngineWeight {
@@ -120,6 +139,8 @@ struct EngineMeta {
   std::string explanation;        // JSON: candidates, times and refusals by step
 };
 
+// A body, of a step with control, is an engine without meta, profiles and weights: sections are those
+// of the outermost engine.
 struct EngineData {
   EngineMeta meta;
   std::vector<EngineSymbol> symbols;
@@ -132,6 +153,7 @@ struct EngineData {
   std::vector<int32_t> inputs, outputs;
   std::vector<EngineStep> steps;
   std::vector<EngineWeight> weights;
+  std::vector<EngineData> bodies;
 };
 
 // Throws Error (InvalidModel) on the first index, order or program that does not hold: after it,

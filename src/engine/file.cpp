@@ -19,7 +19,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "the format is little-endian");
 
 // Majors break; a minor appends to the schema, so that newer Carnots read older minors.
-constexpr uint32_t kFormatMajor = 1, kFormatMinor = 0;
+constexpr uint32_t kFormatMajor = 1, kFormatMinor = 1;
 constexpr size_t kAlignment = 64;
 // Not text, and damaged by transfers as text.
 constexpr char kMagic[8] = {'\x89', 'C', 'A', 'R', 'N', 'O', 'T', '\n'};

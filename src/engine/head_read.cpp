@@ -16,6 +16,9 @@ namespace {
 template <typename T>
 using Tables = flatbuffers::Vector<flatbuffers::Offset<T>>;
 
+// Bodies within one another.
+constexpr uint32_t kMostNested = 64;
+
 // Copies a verified head. The verifier lets many offsets point at one object, so that a small file
 // could ask for much memory: what is copied is counted against the head's size.
 class Reader {
@@ -24,10 +27,20 @@ class Reader {
 
   EngineData read(const schema::Head& head, std::vector<WeightSection>& sections) {
     if (!head.meta()) throwDamaged("no description");
+    return readEngine(head, sections);
+  }
+
+ private:
+  // Of bodies `sections` gets what they must not have.
+  EngineData readEngine(const schema::Head& head, std::vector<WeightSection>& sections) {
     EngineData engine;
-    readMeta(*head.meta(), engine.meta);
+    if (head.meta()) readMeta(*head.meta(), engine.meta);
+    each(head.bodies(), engine.bodies, [&](const schema::Head& in, EngineData& out) {
+      std::vector<WeightSection> none;
+      out = readEngine(in, none);
+    });
     each(head.symbols(), engine.symbols, [&](const schema::Symbol& in, EngineSymbol& out) {
-      out = {text(in.name()), in.input(), in.axis()};
+      out = {text(in.name()), in.input(), in.axis(), in.tensor()};
     });
     each(head.profiles(), engine.profiles, [&](const schema::Profile& in, EngineProfile& out) {
       out.enforced = in.enforced();
@@ -55,7 +68,6 @@ class Reader {
     return engine;
   }
 
- private:
   void take(size_t bytes) {
     if (bytes > left_) throwDamaged("parts that overlap");
     left_ -= bytes;
@@ -134,7 +146,7 @@ class Reader {
 
   void readTensor(const schema::Tensor& in, EngineTensor& out) {
     out.name = text(in.name());
-    if (in.kind() > static_cast<uint8_t>(EngineTensor::Kind::State))
+    if (in.kind() > static_cast<uint8_t>(EngineTensor::Kind::Found))
       throwDamaged("an unknown kind of tensor");
     out.kind = static_cast<EngineTensor::Kind>(in.kind());
     out.dtype = dtype(in.dtype());
@@ -168,6 +180,11 @@ class Reader {
       to.weights = numbers(from.weights());
       to.tunedAt = numbers(from.tuned_at());
     });
+    if (in.control() > static_cast<uint8_t>(EngineStep::Control::Loop))
+      throwDamaged("a step of an unknown kind");
+    out.control = static_cast<EngineStep::Control>(in.control());
+    out.bodies = numbers(in.bodies());
+    out.carried = in.carried();
   }
 
   size_t left_;
@@ -178,7 +195,7 @@ class Reader {
 EngineData readHead(std::span<const std::byte> head, std::vector<WeightSection>& sections) {
   // Every table takes 16 bytes or more where nothing is shared.
   flatbuffers::Verifier verifier(
-      reinterpret_cast<const uint8_t*>(head.data()), head.size(), /*max_depth=*/8,
+      reinterpret_cast<const uint8_t*>(head.data()), head.size(), /*max_depth=*/8 + 2 * kMostNested,
       static_cast<flatbuffers::uoffset_t>(std::min<size_t>(head.size() / 16, UINT32_MAX)));
   if (head.size() >= FLATBUFFERS_MAX_BUFFER_SIZE || !verifier.VerifyBuffer<schema::Head>(nullptr))
     throwDamaged("a broken structure");

@@ -18,9 +18,20 @@ const uint8_t* bytesOf(const void* data) { return static_cast<const uint8_t*>(da
 class Writer {
  public:
   std::vector<std::byte> write(const EngineData& engine, std::span<const WeightSection> sections) {
+    fbb_.Finish(writeHead(engine, sections));
+    const auto* data = reinterpret_cast<const std::byte*>(fbb_.GetBufferPointer());
+    return {data, data + fbb_.GetSize()};
+  }
+
+ private:
+  Offset<schema::Head> writeHead(const EngineData& engine,
+                                 std::span<const WeightSection> sections) {
+    auto bodies = each<schema::Head>(engine.bodies,
+                                     [&](const EngineData& body) { return writeHead(body, {}); });
     auto meta = writeMeta(engine.meta);
     auto symbols = each<schema::Symbol>(engine.symbols, [&](const EngineSymbol& symbol) {
-      return schema::CreateSymbol(fbb_, text(symbol.name), symbol.input, symbol.axis);
+      return schema::CreateSymbol(fbb_, text(symbol.name), symbol.input, symbol.axis,
+                                  symbol.tensor);
     });
     auto profiles = each<schema::Profile>(engine.profiles, [&](const EngineProfile& profile) {
       std::vector<int64_t> ranges;
@@ -45,13 +56,10 @@ class Writer {
     });
     auto inputs = fbb_.CreateVector(engine.inputs);
     auto outputs = fbb_.CreateVector(engine.outputs);
-    fbb_.Finish(schema::CreateHead(fbb_, meta, symbols, profiles, guards, tensors, inputs, outputs,
-                                   steps, weights));
-    const auto* data = reinterpret_cast<const std::byte*>(fbb_.GetBufferPointer());
-    return {data, data + fbb_.GetSize()};
+    return schema::CreateHead(fbb_, meta, symbols, profiles, guards, tensors, inputs, outputs,
+                              steps, weights, bodies);
   }
 
- private:
   // CreateString would stop at no 0 byte either; sharing is left out on purpose (engine.fbs).
   Offset<flatbuffers::String> text(const std::string& value) { return fbb_.CreateString(value); }
 
@@ -121,19 +129,28 @@ class Writer {
     auto regionInputs = fbb_.CreateVector(step.regionInputs);
     auto inputs = fbb_.CreateVector(step.inputs);
     auto outputs = fbb_.CreateVector(step.outputs);
+    auto bodies = fbb_.CreateVector(step.bodies);
     return schema::CreateStep(fbb_, name, region, origins, regionInputs, inputs, outputs, variants,
-                              static_cast<uint8_t>(step.precision));
+                              static_cast<uint8_t>(step.precision),
+                              static_cast<uint8_t>(step.control), bodies, step.carried);
   }
 
   FlatBufferBuilder fbb_{64 * 1024};
 };
 
-void refuseHugeHead(const EngineData& engine) {
+// What makes the head large, roughly.
+size_t headBytes(const EngineData& engine) {
   size_t bytes = engine.meta.explanation.size() + engine.tensors.size() * 256;
   for (const EngineStep& step : engine.steps) {
     bytes += step.region.size() + 256;
     for (const EngineStep::Variant& variant : step.variants) bytes += variant.parameters.size();
   }
+  for (const EngineData& body : engine.bodies) bytes += headBytes(body);
+  return bytes;
+}
+
+void refuseHugeHead(const EngineData& engine) {
+  const size_t bytes = headBytes(engine);
   if (bytes > kLargestHead)
     throw Error(ErrorCode::Unsupported,
                 fmt::format("an engine with {} MB beside its weights", bytes >> 20),

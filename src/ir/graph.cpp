@@ -82,6 +82,7 @@ Graph Graph::clone() const {
     made->position = std::prev(copy.nodes_.end());
     made->inputs = moved(node->inputs);
     made->outputs = moved(node->outputs);
+    for (std::shared_ptr<Graph>& body : made->bodies) body = std::make_shared<Graph>(body->clone());
     for (Value* input : made->inputs)
       if (input) input->consumers.push_back(made);
     for (Value* output : made->outputs) output->producer = made;
@@ -308,6 +309,45 @@ void Graph::eraseUnusedValues() {
   });
 }
 
+namespace {
+
+void collectSymbols(const FieldMap& fields, std::vector<std::string>& out) {
+  for (const auto& [name, value] : fields)
+    if (const auto* shape = std::get_if<Shape>(&value))
+      for (const Dim& dim : *shape) dim.collectSymbols(out);
+}
+
+// Names that a node's dims and attributes mention, its own included.
+std::vector<std::string> symbolsNamedBy(const Node& node) {
+  std::vector<std::string> names;
+  for (const Value* output : node.outputs)
+    for (const Dim& dim : output->type.shape) dim.collectSymbols(names);
+  if (node.op) collectSymbols(node.op.fields(), names);
+  if (node.region)
+    for (const Region::Step& step : node.region->steps) collectSymbols(step.op.fields(), names);
+  return names;
+}
+
+}  // namespace
+
+bool Graph::isDead(const Node* node) const {
+  for (const Value* output : node->outputs)
+    if (!output->consumers.empty() || isOutput(output)) return false;
+  for (const Dim& symbol : node->symbols) {
+    // What replaces the node has taken its symbols over.
+    const bool madeElsewhere = std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& other) {
+      return other.get() != node && std::find(other->symbols.begin(), other->symbols.end(),
+                                              symbol) != other->symbols.end();
+    });
+    for (const auto& other : nodes_) {
+      if (other.get() == node || madeElsewhere) continue;
+      const std::vector<std::string> names = symbolsNamedBy(*other);
+      if (std::find(names.begin(), names.end(), *symbol.asSymbol()) != names.end()) return false;
+    }
+  }
+  return true;
+}
+
 std::vector<Node*> Graph::nodeList() const {
   std::vector<Node*> list;
   list.reserve(nodes_.size());
@@ -327,10 +367,21 @@ void Graph::sort() {
           updaters[reader].push_back(updater);
           ++waits[updater];
         }
+  // Nodes that name another's symbols come after it.
+  std::unordered_map<std::string, Node*> makers;
+  for (const auto& node : nodes_)
+    for (const Dim& symbol : node->symbols) makers.emplace(*symbol.asSymbol(), node.get());
+  std::unordered_map<const Node*, std::vector<Node*>> namedBy;
   std::priority_queue<Node*, std::vector<Node*>, decltype(later)> ready(later);
   for (const auto& node : nodes_) {
     size_t& count = waits[node.get()];
     for (Value* input : node->inputs) count += input && input->producer;
+    if (!makers.empty())
+      for (const std::string& name : symbolsNamedBy(*node))
+        if (auto maker = makers.find(name); maker != makers.end() && maker->second != node.get()) {
+          namedBy[maker->second].push_back(node.get());
+          ++count;
+        }
     if (count == 0) ready.push(node.get());
   }
   size_t placed = 0;
@@ -345,6 +396,9 @@ void Graph::sort() {
     if (auto waiting = updaters.find(node); waiting != updaters.end())
       for (Node* updater : waiting->second)
         if (--waits.at(updater) == 0) ready.push(updater);
+    if (auto named = namedBy.find(node); named != namedBy.end())
+      for (Node* user : named->second)
+        if (--waits.at(user) == 0) ready.push(user);
   }
   numbered_ = false;
   if (placed != nodes_.size())

@@ -14,6 +14,7 @@
 
 namespace carnot {
 
+class Graph;
 struct Node;
 
 // A tensor of the graph. Owned by the graph; addresses are stable.
@@ -31,6 +32,9 @@ struct Value {
   bool isConstant() const { return constant != nullptr; }
 };
 
+// Nodes that run other graphs, which EngineStep::Control describes.
+enum class Control : uint8_t { None, If, Loop };
+
 // What a node does: one operator before fusion, one region after it.
 struct Node {
   std::string name;  // unique among the graph's nodes
@@ -41,6 +45,10 @@ struct Node {
   std::vector<std::string> origins;  // names of the ONNX nodes it came from
   std::vector<Dim>
       symbols;  // made by its inference for dims that depend on data; kept when renewed
+  // With control the node keeps its operator, which says its outputs' types, and owns its bodies.
+  Control control = Control::None;
+  std::vector<std::shared_ptr<Graph>> bodies;
+  int32_t carried = 0;  // Loop: tensors that an iteration hands to the next
   std::list<std::unique_ptr<Node>>::iterator position;
   size_t place = 0;  // Graph::placeOf
 
@@ -117,6 +125,8 @@ class Graph {
   std::vector<Value*> given() const;        // what the application brings: inputs, then states
   // The node that updates a state's tensor; null when none does.
   static Node* updaterOf(const Value* value);
+  // Whether nothing uses what the node makes: its outputs, and the symbols of their dims.
+  bool isDead(const Node* node) const;
   // Where the node stands: smaller than the place of every node after it.
   size_t placeOf(const Node* node) const;
   std::string uniqueName(std::string_view stem);  // among values and symbols

@@ -52,8 +52,12 @@ void keepSymbols(Graph& graph, const Value& from, Value& to) {
     std::vector<Dim>& made = to.producer->symbols;
     auto symbol = std::find(made.begin(), made.end(), to.type.shape[axis]);
     if (symbol == made.end() || !from.type.shape[axis].asSymbol()) continue;
-    if (*symbol != from.type.shape[axis]) graph.symbolBounds.erase(*symbol->asSymbol());
-    *symbol = to.type.shape[axis] = from.type.shape[axis];
+    if (*symbol == from.type.shape[axis]) continue;
+    graph.symbolBounds.erase(*symbol->asSymbol());
+    const std::map<std::string, Dim> renamed{{*symbol->asSymbol(), from.type.shape[axis]}};
+    *symbol = from.type.shape[axis];
+    for (Value* output : to.producer->outputs)
+      output->type.shape = output->type.shape.substitute(renamed);
   }
 }
 
@@ -82,12 +86,6 @@ void restoreOrder(Graph& graph, const std::vector<Node*>& fresh) {
         if (graph.placeOf(consumer) < graph.placeOf(fresh.front())) return graph.sort();
 }
 
-bool isDead(const Graph& graph, const Node* node) {
-  return std::all_of(node->outputs.begin(), node->outputs.end(), [&](const Value* value) {
-    return value->consumers.empty() && !graph.isOutput(value);
-  });
-}
-
 // By the place of the node that had them.
 using Origins = std::map<size_t, std::vector<std::string>>;
 
@@ -98,7 +96,7 @@ std::vector<const Node*> eraseDead(Graph& graph, std::deque<Node*> pending, Orig
   while (!pending.empty()) {
     Node* node = pending.front();
     pending.pop_front();
-    if (!isDead(graph, node)) continue;
+    if (!graph.isDead(node)) continue;
     origins.emplace(graph.placeOf(node), node->origins);
     for (Value* input : node->inputs)
       if (input && input->producer) pending.push_back(input->producer);
@@ -169,7 +167,7 @@ std::vector<const Node*> Patch::apply(Graph& graph) const {
     if (wasOutput || isFresh(to)) std::swap(from->name, named->name);
   }
   if (!fresh.empty()) {
-    if (isDead(graph, root_)) std::swap(root_->name, (nodes.empty() ? fresh : nodes).back()->name);
+    if (graph.isDead(root_)) std::swap(root_->name, (nodes.empty() ? fresh : nodes).back()->name);
     restoreOrder(graph, fresh);
   }
   Origins origins;

@@ -55,6 +55,17 @@ std::string elements(const Tensor& tensor) {
   return text + "]";
 }
 
+// A body's lines; parseGraph takes none.
+std::string indented(const std::string& lines) {
+  std::string text;
+  for (size_t start = 0; start < lines.size();) {
+    const size_t end = lines.find('\n', start) + 1;
+    text += "  | " + lines.substr(start, end - start);
+    start = end;
+  }
+  return text;
+}
+
 // One line, read from the front.
 class Line {
  public:
@@ -293,6 +304,7 @@ std::string printGraph(const Graph& graph) {
     for (size_t i = 0; i < node->origins.size(); ++i)
       text += (i ? ", " : " from ") + quote(node->origins[i]);
     text += "\n";
+    for (const std::shared_ptr<Graph>& body : node->bodies) text += indented(printGraph(*body));
   }
   for (const Value* output : graph.outputs)
     text += fmt::format("output {}\n", quoteName(output->name));

@@ -94,6 +94,19 @@ void checkStates(const Graph& graph) {
 
 }  // namespace
 
+namespace {
+
+void checkSymbols(const Node& node, const std::unordered_set<std::string>& unmade) {
+  std::vector<std::string> used;
+  for (const Value* output : node.outputs)
+    for (const Dim& dim : output->type.shape) dim.collectSymbols(used);
+  for (const std::string& name : used)
+    if (unmade.contains(name))
+      broken(fmt::format("node {} uses {} before a node makes it", node.name, name));
+}
+
+}  // namespace
+
 void verify(const Graph& graph) {
   std::unordered_set<const Value*> owned, defined;
   std::unordered_set<std::string_view> names;
@@ -106,7 +119,12 @@ void verify(const Graph& graph) {
   }
   for (const Value* input : graph.given()) defined.insert(input);
   names.clear();
+  std::unordered_set<std::string> unmade;  // symbols of nodes further on
+  for (const auto& node : graph.nodes())
+    for (const Dim& symbol : node->symbols) unmade.insert(*symbol.asSymbol());
   for (const auto& node : graph.nodes()) {
+    for (const Dim& symbol : node->symbols) unmade.erase(*symbol.asSymbol());
+    if (!unmade.empty()) checkSymbols(*node, unmade);
     if (!names.insert(node->name).second) broken(fmt::format("two nodes named {}", node->name));
     if (static_cast<bool>(node->op) == static_cast<bool>(node->region))
       broken(fmt::format("node {} needs an operator or a region", node->name));

@@ -99,7 +99,11 @@ Cost costAt(const Problem& problem, const ConcreteShapes& shapes) {
   Problem concrete = problem.substitute(shapes.symbols);
   for (size_t i = 0; i < concrete.inputs.size(); ++i)
     if (concrete.inputs[i].present) concrete.inputs[i].shape = Shape::of(shapes.inputs[i]);
-  return costOf(concrete.region, concrete.tensorTypes());
+  std::vector<TensorType> types = concrete.tensorTypes();
+  // Dims that depend on data are what they are taken to be here.
+  for (size_t i = 0; i < shapes.outputs.size(); ++i)
+    types[static_cast<size_t>(concrete.region.outputs[i])].shape = Shape::of(shapes.outputs[i]);
+  return costOf(concrete.region, types);
 }
 
 double roofline(const Cost& cost, const DeviceTraits& device, double efficiency) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -75,6 +76,10 @@ struct RunArguments {
   void* workspace;  // Executable::workspaceBytes, aligned to 64
   Stream* stream;
   ThreadPool* pool;  // CPU
+  // Set where the outputs' dims are found by running (ConcreteShapes::found): gives memory for
+  // output `output` of these dims. `outputs` is null then.
+  using Allocate = std::function<void*(size_t output, std::span<const int64_t> dims)>;
+  const Allocate* allocate = nullptr;
 };
 
 // A kernel ready for one set of shapes. Immutable: contexts share it.
@@ -103,6 +108,8 @@ struct ConcreteShapes {
   // Of the same tensors, null for one left out: a file's claim, for specialize to compare with what
   // the kernel was prepared for. Both empty: nothing to compare.
   std::vector<std::optional<TensorFormat>> inputFormats = {}, outputFormats = {};
+  // The outputs' dims depend on data: `outputs` holds an empty list for each.
+  bool found = false;
 };
 
 // A kernel with its code and weights. Immutable after bind; specialize may be called from several
@@ -126,6 +133,8 @@ class Kernel {
   virtual ~Kernel() = default;
   virtual std::string_view name() const = 0;  // "cpu/conv/direct": a path, stable across releases
   virtual uint32_t revision() const { return 1; }  // of the parameters' format
+  // Whether its executables can find their outputs' dims by running.
+  virtual bool findsDims() const { return false; }
   // The ways to run the problem, or why there is none. Looks at types, dims, attributes and device;
   // asks for dims it needs as constants.
   virtual Support supports(const Problem& problem) const = 0;

@@ -302,6 +302,7 @@ std::vector<TensorType> concreteTypes(const StoredProblem& stored,
     const TensorType& type = types[static_cast<size_t>(problem.region.outputs[i])];
     if (type.dtype != problem.outputs[i].dtype)
       throwBadParameters("an output's element type is not what its operator gives");
+    if (shapes.found) continue;
     if (!type.shape.isStatic())
       throwBadParameters("an output's dims do not follow from the inputs'");
     if (type.shape.concrete() != shapes.outputs[i])

@@ -8,11 +8,23 @@
 
 namespace carnot {
 
+namespace {
+
+// Whether the value's dims give a symbol that others may name.
+bool givesSymbol(const Node& node, const Value& output) {
+  const Shape& shape = output.type.shape;
+  return std::any_of(node.symbols.begin(), node.symbols.end(), [&](const Dim& symbol) {
+    return std::find(shape.begin(), shape.end(), symbol) != shape.end();
+  });
+}
+
+}  // namespace
+
 std::vector<Value*> Group::leaving() const {
   std::vector<Value*> values;
   for (const Node* node : nodes_)
     for (Value* output : node->outputs)
-      if (graph_->isOutput(output) ||
+      if (graph_->isOutput(output) || (givesSymbol(*node, *output) && !graph_->isDead(node)) ||
           std::any_of(output->consumers.begin(), output->consumers.end(),
                       [&](const Node* consumer) { return !contains(consumer); }))
         values.push_back(output);
@@ -150,7 +162,7 @@ bool usesState(const Node* node) {
 }  // namespace
 
 bool isComputed(const Node* node) {
-  if (!node->op || node->as<Symbolic>()) return false;
+  if (!node->op || node->control != Control::None || node->as<Symbolic>()) return false;
   return node->op.definition().access != Access::View || usesState(node);
 }
 

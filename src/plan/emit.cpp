@@ -6,10 +6,25 @@
 #include <unordered_map>
 
 #include "base/error.h"
-#include "base/hash.h"
 #include "plan/views.h"
+#include "plan/weight_table.h"
 
 namespace carnot {
+
+namespace {
+
+// The output and axis of a node where a symbol of its own stands alone; none where nothing tells
+// its value.
+std::optional<std::pair<size_t, size_t>> findSymbol(const Node& node, const Dim& symbol) {
+  for (size_t i = 0; i < node.outputs.size(); ++i) {
+    const Shape& shape = node.outputs[i]->type.shape;
+    for (size_t axis = 0; axis < shape.rank(); ++axis)
+      if (shape[axis] == symbol) return std::pair(i, axis);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
 
 std::vector<EngineSymbol> symbolsOf(const Graph& graph) {
   std::vector<EngineSymbol> symbols;
@@ -33,6 +48,13 @@ std::vector<EngineSymbol> symbolsOf(const Graph& graph) {
           ErrorCode::Unsupported,
           fmt::format("symbol {} is only part of an expression in the inputs' shapes", name),
           "an input dim that is the symbol alone");
+  for (const auto& node : graph.nodes())
+    for (const Dim& symbol : node->symbols)
+      if (findSymbol(*node, symbol)) {
+        EngineSymbol found{.name = *symbol.asSymbol()};
+        found.input = -1;
+        symbols.push_back(std::move(found));
+      }
   return symbols;
 }
 
@@ -40,23 +62,30 @@ namespace {
 
 class Emitter {
  public:
-  Emitter(const Graph& graph, const TacticMap& tactics, const EmitOptions& options)
-      : graph_(graph), tactics_(tactics), options_(options), views_(planViews(graph)) {}
+  Emitter(const Graph& graph, const TacticMap& tactics, const EmitOptions& options,
+          WeightTable& weights)
+      : graph_(graph),
+        tactics_(tactics),
+        options_(options),
+        weights_(weights),
+        views_(planViews(graph)) {}
 
   EngineData emit() {
     engine_.symbols = symbolsOf(graph_);
     for (const EngineSymbol& symbol : engine_.symbols) symbolNames_.push_back(symbol.name);
-    engine_.profiles = options_.profiles;
     for (const Guard& guard : graph_.guards) emitGuard(guard);
     for (const Value* input : graph_.given()) engine_.inputs.push_back(tensorOf(input));
-    for (const auto& node : graph_.nodes())
-      if (node->region && !views_.elided.contains(node.get())) emitStep(*node);
+    for (const auto& node : graph_.nodes()) {
+      if (node->control != Control::None)
+        emitControl(*node);
+      else if (node->region && !views_.elided.contains(node.get()))
+        emitStep(*node);
+    }
     for (size_t i = 0; i < graph_.outputs.size(); ++i) {
       emitOutput(graph_.outputs[i]);
       if (i < graph_.outputNames.size())
         engine_.tensors[engine_.outputs.back()].name = graph_.outputNames[i];
     }
-    emitMeta();
     return std::move(engine_);
   }
 
@@ -69,6 +98,14 @@ class Emitter {
   }
 
   void emitGuard(const Guard& guard) {
+    // About tensors that nothing makes any more.
+    std::vector<std::string> names;
+    guard.a.collectSymbols(names);
+    guard.b.collectSymbols(names);
+    for (const std::string& name : names)
+      if (graph_.symbolBounds.contains(name) &&
+          std::find(symbolNames_.begin(), symbolNames_.end(), name) == symbolNames_.end())
+        return;
     engine_.guards.push_back({program(guard.a), program(guard.b), guard.what});
   }
 
@@ -92,7 +129,7 @@ class Emitter {
       if (known.kind == EngineTensor::Kind::Packed) {
         known.kind = EngineTensor::Kind::Constant;
         known.layout = value->layout;
-        known.weight = weightOf(*value->constant);
+        known.weight = weights_.indexOf(*value->constant);
       }
       return found->second;
     }
@@ -110,13 +147,16 @@ class Emitter {
         tensor.viewOffset = program(Dim(0));
     } else if (value->isConstant()) {
       tensor.kind = EngineTensor::Kind::Constant;
-      tensor.weight = weightOf(*value->constant);
+      tensor.weight = weights_.indexOf(*value->constant);
     } else if (std::find(graph_.inputs.begin(), graph_.inputs.end(), value) !=
                graph_.inputs.end()) {
       tensor.kind = EngineTensor::Kind::Input;
     } else if (value->contents && value->producer && value->producer->inputs.empty()) {
       tensor.kind = EngineTensor::Kind::Shape;
       tensor.contents = programs(*value->contents);
+    } else if (value->producer &&
+               (!value->producer->symbols.empty() || value->producer->control != Control::None)) {
+      tensor.kind = EngineTensor::Kind::Found;
     } else if (views_.outputs.contains(value)) {
       tensor.kind = EngineTensor::Kind::Output;
     } else if (auto view = views_.views.find(value); view != views_.views.end()) {
@@ -140,15 +180,32 @@ class Emitter {
     return value;
   }
 
-  int32_t weightOf(const Tensor& tensor) {
-    uint64_t hash = tensor.hash();
-    auto [first, last] = weightByHash_.equal_range(hash);
-    for (auto it = first; it != last; ++it)
-      if (engine_.weights[it->second].data.sameBytes(tensor)) return it->second;
-    int32_t index = static_cast<int32_t>(engine_.weights.size());
-    engine_.weights.push_back({tensor.dtype(), tensor.dims(), tensor});
-    weightByHash_.emplace(hash, index);
-    return index;
+  // The node's outputs, and what they tell of symbols.
+  void emitOutputs(const Node& node, EngineStep& step) {
+    for (const Value* output : node.outputs) step.outputs.push_back(tensorOf(output));
+    for (const Dim& symbol : node.symbols) {
+      const auto place = findSymbol(node, symbol);
+      if (!place) continue;
+      auto name = std::find(symbolNames_.begin(), symbolNames_.end(), *symbol.asSymbol());
+      EngineSymbol& found = engine_.symbols[static_cast<size_t>(name - symbolNames_.begin())];
+      found.tensor = step.outputs[place->first];
+      found.axis = static_cast<int32_t>(place->second);
+    }
+  }
+
+  void emitControl(const Node& node) {
+    EngineStep step;
+    step.name = node.name;
+    step.origins = node.origins;
+    step.control = static_cast<EngineStep::Control>(node.control);
+    step.carried = node.carried;
+    for (const Value* input : node.inputs) step.inputs.push_back(input ? tensorOf(input) : -1);
+    emitOutputs(node, step);
+    for (const std::shared_ptr<Graph>& body : node.bodies) {
+      step.bodies.push_back(static_cast<int32_t>(engine_.bodies.size()));
+      engine_.bodies.push_back(options_.emitBody(*body, weights_));
+    }
+    engine_.steps.push_back(std::move(step));
   }
 
   void emitStep(const Node& node) {
@@ -160,7 +217,7 @@ class Emitter {
     step.precision = precisionOf(*tactic.problem);
     for (const Value* input : node.inputs)
       step.regionInputs.push_back(input ? declaredTensorOf(input) : -1);
-    for (const Value* output : node.outputs) step.outputs.push_back(tensorOf(output));
+    emitOutputs(node, step);
 
     std::vector<int> runtimeInputs;
     std::vector<size_t> emitted;
@@ -177,14 +234,14 @@ class Emitter {
       variant.kernel = std::string(candidate.kernel->name());
       variant.revision = candidate.kernel->revision();
       variant.parameters = std::move(prepared.parameters);
-      size_t weightsBefore = engine_.weights.size();
-      for (const Tensor& weight : prepared.weights) variant.weights.push_back(weightOf(weight));
+      size_t weightsBefore = weights_.size();
+      for (const Tensor& weight : prepared.weights)
+        variant.weights.push_back(weights_.indexOf(weight));
       if (step.variants.empty()) {
         runtimeInputs = prepared.runtimeInputs;
-      } else if (prepared.runtimeInputs != runtimeInputs ||
-                 engine_.weights.size() != weightsBefore) {
+      } else if (prepared.runtimeInputs != runtimeInputs || weights_.size() != weightsBefore) {
         // Another packing would hold the weights twice: the first variant serves this range too.
-        dropWeightsFrom(weightsBefore);
+        weights_.dropFrom(weightsBefore);
         addPoint(step.variants[0], point);
         continue;
       }
@@ -200,12 +257,6 @@ class Emitter {
   void addPoint(EngineStep::Variant& variant, size_t point) const {
     for (const std::string& name : symbolNames_)
       variant.tunedAt.push_back(options_.points[point].at(name));
-  }
-
-  void dropWeightsFrom(size_t count) {
-    std::erase_if(weightByHash_,
-                  [&](const auto& entry) { return static_cast<size_t>(entry.second) >= count; });
-    engine_.weights.resize(count);
   }
 
   void emitOutput(const Value* value) {
@@ -231,32 +282,38 @@ class Emitter {
     engine_.outputs.push_back(index);
   }
 
-  void emitMeta() {
-    EngineMeta& meta = engine_.meta;
-    meta.producer = options_.producer;
-    meta.modelName = graph_.name;
-    meta.device = options_.device.fingerprint();
-    meta.deviceKind = options_.device.kind;
-    meta.isaBits = options_.device.isa.bits;
-    meta.threads = options_.device.threads;
-    meta.computeCapability = options_.device.computeCapability;
-    meta.explanation = explainTactics(graph_, tactics_, options_);
-  }
-
   const Graph& graph_;
   const TacticMap& tactics_;
   const EmitOptions& options_;
+  WeightTable& weights_;
   ViewPlan views_;
   EngineData engine_;
   std::vector<std::string> symbolNames_;
   std::unordered_map<const Value*, int32_t> tensors_;
-  std::unordered_multimap<uint64_t, int32_t> weightByHash_;
 };
 
 }  // namespace
 
+EngineData emitBody(const Graph& graph, const TacticMap& tactics, const EmitOptions& options,
+                    WeightTable& weights) {
+  return Emitter(graph, tactics, options, weights).emit();
+}
+
 EngineData emitEngine(const Graph& graph, const TacticMap& tactics, const EmitOptions& options) {
-  return Emitter(graph, tactics, options).emit();
+  WeightTable weights;
+  EngineData engine = emitBody(graph, tactics, options, weights);
+  engine.weights = weights.take();
+  engine.profiles = options.profiles;
+  EngineMeta& meta = engine.meta;
+  meta.producer = options.producer;
+  meta.modelName = graph.name;
+  meta.device = options.device.fingerprint();
+  meta.deviceKind = options.device.kind;
+  meta.isaBits = options.device.isa.bits;
+  meta.threads = options.device.threads;
+  meta.computeCapability = options.device.computeCapability;
+  meta.explanation = explainTactics(graph, tactics, options);
+  return engine;
 }
 
 }  // namespace carnot

@@ -67,6 +67,8 @@ class Planner {
     for (const Placement& placement : placements) {
       const Value* input = inputs[placement.input];
       if (!input->layout.isPlain()) return;
+      // What is written early must know how large it will be.
+      if (placement.inputInside && dependsOnData(output->type.shape)) return;
       if (!placement.inputInside) {
         links_[output] = {input, placement.offset};
         plan_.elided.insert(&node);
@@ -82,18 +84,30 @@ class Planner {
     plan_.elided.insert(&node);
   }
 
+  bool dependsOnData(const Shape& shape) const {
+    std::vector<std::string> symbols;
+    for (const Dim& dim : shape) dim.collectSymbols(symbols);
+    return std::any_of(symbols.begin(), symbols.end(), [&](const std::string& symbol) {
+      return graph_.symbolBounds.contains(symbol);
+    });
+  }
+
   // Whether the memory that `value` shows may be laid inside another tensor: a step writes it, all
   // of it is shown, and no graph output wants it for itself.
   bool movable(const Value* value, const View& whole) const {
     const Value* root = whole.root;
-    if (!root->producer || !root->producer->region || plan_.elided.contains(root->producer))
-      return false;
+    if (!isWritten(root) || plan_.elided.contains(root->producer)) return false;
     if (!(whole.offset == Dim(0)) || root->type.dtype != value->type.dtype ||
         !(root->type.shape.elementCount() == value->type.shape.elementCount()))
       return false;
     for (const auto& other : graph_.values())
       if (graph_.isOutput(other.get()) && rootOf(other.get()).root == root) return false;
     return true;
+  }
+
+  // By a kernel, to where it is told.
+  static bool isWritten(const Value* root) {
+    return root->producer && root->producer->region && root->producer->symbols.empty();
   }
 
   View rootOf(const Value* value) const {
@@ -110,7 +124,7 @@ class Planner {
     auto group = groups_.find(root);
     if (group == groups_.end()) return;
     const Value* owner = root;
-    bool written = root->producer && root->producer->region;
+    bool written = isWritten(root);
     if (written) {
       // Straight into the application's memory, where an output shows all of it.
       auto output =

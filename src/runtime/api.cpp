@@ -11,13 +11,23 @@
 namespace carnot {
 namespace {
 
+bool dependsOnData(const EngineData& engine, const EngineTensor& tensor) {
+  return std::ranges::any_of(tensor.dims, [&](const DimProgram& dim) {
+    for (size_t i = 0; i < dim.code.size(); i += 2)
+      if (dim.code[i] == static_cast<int64_t>(DimOp::Symbol) &&
+          engine.symbols[static_cast<size_t>(dim.code[i + 1])].tensor >= 0)
+        return true;
+    return false;
+  });
+}
+
 std::vector<TensorInfo> describe(const EngineData& engine, const std::vector<int32_t>& tensors) {
   std::vector<std::string> symbols;
   for (const EngineSymbol& symbol : engine.symbols) symbols.push_back(symbol.name);
   std::vector<TensorInfo> infos;
   for (int32_t index : tensors) {
     const EngineTensor& tensor = engine.tensors[index];
-    TensorInfo info{tensor.name, tensor.dtype, {}};
+    TensorInfo info{tensor.name, tensor.dtype, {}, dependsOnData(engine, tensor)};
     for (const DimProgram& dim : tensor.dims) info.dims.push_back(dim.toDim(symbols).toString());
     infos.push_back(std::move(info));
   }
@@ -235,6 +245,12 @@ void Context::setInput(std::string_view input, const void* data) {
   setInput(state_->engine.inputIndex(input), data);
 }
 void Context::setOutput(int output, void* data) { state_->context->setOutputAddress(output, data); }
+void Context::setOutputAllocator(int output, OutputAllocator allocator) {
+  state_->context->setOutputAllocator(output, std::move(allocator));
+}
+void Context::setOutputAllocator(std::string_view output, OutputAllocator allocator) {
+  setOutputAllocator(state_->engine.outputIndex(output), std::move(allocator));
+}
 void Context::setOutput(std::string_view output, void* data) {
   setOutput(state_->engine.outputIndex(output), data);
 }

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/version.h"
 #include "runtime/context.h"
+#include "runtime/segments.h"
 
 namespace carnot {
 namespace {
@@ -85,11 +86,11 @@ void placeWeights(LoadedEngine::State& state) {
 }
 
 std::unique_ptr<BoundKernel> bindVariant(const LoadedEngine::State& state,
-                                         const EngineStep::Variant& variant,
+                                         const EngineStep::Variant& variant, bool finds,
                                          const BindOptions& options) {
   const Kernel* kernel = options.findKernel
                              ? options.findKernel(variant.kernel)
-                             : findKernel(variant.kernel, state.engine->meta.deviceKind);
+                             : findKernel(variant.kernel, state.root->meta.deviceKind);
   const char* remedy = "build the engine again with this version";
   if (!kernel)
     throw Error(ErrorCode::Incompatible, fmt::format("kernel {} in the engine", variant.kernel),
@@ -99,9 +100,14 @@ std::unique_ptr<BoundKernel> bindVariant(const LoadedEngine::State& state,
         ErrorCode::Incompatible,
         fmt::format("kernel {} of revision {} in the engine", variant.kernel, variant.revision),
         fmt::format("revision {}, which carnot {} has", kernel->revision(), version()), remedy);
+  if (finds && !kernel->findsDims())
+    throw Error(ErrorCode::InvalidModel,
+                fmt::format("kernel {} for dims that depend on data", variant.kernel),
+                "a kernel that finds them", "the engine is damaged; build it again");
   BindArguments arguments{variant.parameters, {}, state.device->traits()};
+  const std::vector<EngineWeight>& weights = state.root->weights;
   for (int32_t index : variant.weights) {
-    const EngineWeight& weight = state.engine->weights[index];
+    const EngineWeight& weight = weights[index];
     arguments.weights.push_back(
         {const_cast<void*>(state.weights[index]), weight.data.dtype(), weight.data.dims()});
   }
@@ -117,8 +123,10 @@ void bindKernels(LoadedEngine::State& state, const BindOptions& options) {
     state.device->activate();
     for (int64_t i = begin; i < end; ++i) {
       try {
+        const int32_t output = steps[i].outputs.front();
+        const bool finds = state.engine->tensors[output].kind == Kind::Found;
         for (const EngineStep::Variant& variant : steps[i].variants)
-          state.kernels[i].push_back(bindVariant(state, variant, options));
+          state.kernels[i].push_back(bindVariant(state, variant, finds, options));
       } catch (Error& error) {
         error.within("step " + steps[i].name);
         throw;
@@ -157,6 +165,23 @@ void findLives(LoadedEngine::State& state) {
   }
 }
 
+// What follows from the engine, the device and the weights; of its bodies too.
+void resolve(LoadedEngine::State& state, const BindOptions& options) {
+  for (const EngineSymbol& symbol : state.engine->symbols) state.symbolNames.push_back(symbol.name);
+  findLives(state);
+  findSegments(state);
+  bindKernels(state, options);
+  for (const EngineData& data : state.engine->bodies) {
+    LoadedEngine::State& body = *state.bodies.emplace_back(std::make_unique<LoadedEngine::State>());
+    body.engine = {state.engine, &data};
+    body.root = state.root;
+    body.device = state.device;
+    body.pool = state.pool;
+    body.weights = state.weights;
+    resolve(body, options);
+  }
+}
+
 }  // namespace
 
 LoadedEngine::LoadedEngine() : state_(std::make_unique<State>()) {}
@@ -170,10 +195,9 @@ std::shared_ptr<LoadedEngine> LoadedEngine::create(std::shared_ptr<const EngineD
   int threads = threadsFor(state.engine->meta, options.threads);
   state.device = openDeviceFor(state.engine->meta, threads);
   state.pool = ThreadPool::shared(threads);
-  for (const EngineSymbol& symbol : state.engine->symbols) state.symbolNames.push_back(symbol.name);
-  findLives(state);
+  state.root = state.engine;
   placeWeights(state);
-  bindKernels(state, options);
+  resolve(state, options);
   return loaded;
 }
 

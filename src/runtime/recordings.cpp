@@ -13,7 +13,7 @@ void Recordings::add(const std::shared_ptr<const ShapePlan>& plan) {
   Entry entry;
   entry.plan = plan;
   entry.lastUse = ++clock_;
-  for (size_t step = 0; step < steps_; ++step) {
+  for (size_t step = first_; step < last_; ++step) {
     const bool recordable = plan->executables[step]->recordable();
     if (entry.segments.empty() || entry.segments.back().recordable != recordable)
       entry.segments.push_back({step, step, recordable, nullptr});
@@ -42,7 +42,7 @@ void Recordings::run(const std::shared_ptr<const ShapePlan>& plan, std::span<voi
                      Stream& stream) {
   Entry* entry = find(plan);
   if (!entry) {
-    issue_(0, steps_);
+    issue_(first_, last_);
     add(plan);
     return;
   }

@@ -11,17 +11,18 @@
 
 namespace carnot {
 
-// A context's steps as recordings, one set for each of the shapes run last. Steps that only issue
+// A segment's steps as recordings, one set for each of the shapes run last. Steps that only issue
 // work are launched together; the others run between.
 class Recordings {
  public:
   // Issues the steps [first, last).
   using Issue = std::function<void(size_t first, size_t last)>;
 
-  Recordings(Device& device, size_t steps, Issue issue)
-      : device_(device), steps_(steps), issue_(std::move(issue)) {}
+  // Of the steps [first, last).
+  Recordings(Device& device, size_t first, size_t last, Issue issue)
+      : device_(device), first_(first), last_(last), issue_(std::move(issue)) {}
 
-  // Runs all steps. The first run of a shape issues them one by one, since libraries may still
+  // Runs them all. The first run of a shape issues them one by one, since libraries may still
   // prepare; the second records. `addresses`: all that the steps get.
   void run(const std::shared_ptr<const ShapePlan>& plan, std::span<void* const> addresses,
            Stream& stream);
@@ -47,7 +48,7 @@ class Recordings {
   void record(Entry& entry, std::span<void* const> addresses, Stream& stream);
 
   Device& device_;
-  size_t steps_;
+  size_t first_, last_;
   Issue issue_;
   std::vector<Entry> entries_;
   uint64_t clock_ = 0;

@@ -65,13 +65,18 @@ class ExecutionContext {
   virtual void setInputShape(int index, std::span<const int64_t> dims) = 0;
   virtual void setInputAddress(int index, const void* data) = 0;
   virtual void setOutputAddress(int index, void* data) = 0;
+  // In place of an address: called in every run, when the output's dims are known, for memory of so
+  // many bytes.
+  using Allocator = std::function<void*(size_t bytes, std::span<const int64_t> dims)>;
+  virtual void setOutputAllocator(int index, Allocator allocator) = 0;
   // Resolves symbols, guards, memory and kernels for the shapes set; a shape seen before costs
   // microseconds. Throws Error (InvalidArgument) when an input's shape is missing, symbols
   // disagree, a guard fails or no enforced profile admits the shapes.
   virtual void prepare() = 0;
-  // After prepare: dims of output `index`.
+  // After prepare: dims of output `index`; where they depend on data, after the run. Throws Error
+  // (InvalidArgument) before.
   virtual std::span<const int64_t> outputShape(int index) = 0;
-  // Dims of any engine tensor under the shapes set.
+  // Dims of any engine tensor under the shapes set; the same goes for them.
   virtual std::span<const int64_t> tensorShape(int tensor) = 0;
   // Runs every step. Every address must be set. Allocates nothing once a shape has run.
   virtual void run() = 0;

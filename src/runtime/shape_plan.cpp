@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "base/error.h"
 #include "base/shape.h"
@@ -24,26 +25,40 @@ std::string shapeText(std::span<const int64_t> dims) {
   return fmt::format("[{}]", fmt::join(dims, ", "));
 }
 
-namespace {
-
-using Kind = EngineTensor::Kind;
-
-// The most that a tensor may take: what kernels keep of its shape would take as much again, before
-// memory for the tensor itself is asked for. Sums of a few such sizes fit 64 bits.
-size_t mostBytes(const Device& device) {
+// What kernels keep of a tensor's shape would take as much again, before memory for the tensor
+// itself is asked for. Sums of a few such sizes fit 64 bits.
+size_t mostTensorBytes(const Device& device) {
   static const size_t host = memoryLimits().total;
   const size_t total = device.sharesHostMemory() ? host : device.traits().memoryBytes;
   return std::min(total ? total : SIZE_MAX, size_t{1} << 57);
 }
 
+namespace {
+
+using Kind = EngineTensor::Kind;
+
 class Planner {
  public:
-  Planner(const LoadedEngine::State& state, std::span<const int64_t> inputDims)
-      : state_(state), engine_(*state.engine), inputDims_(inputDims) {}
+  Planner(const LoadedEngine::State& state, size_t segment)
+      : state_(state),
+        engine_(*state.engine),
+        level_(static_cast<int32_t>(segment)),
+        segment_(state.segments[segment]) {}
 
-  std::shared_ptr<const ShapePlan> make() {
+  std::shared_ptr<const ShapePlan> make(std::span<const int64_t> inputDims) {
+    inputDims_ = inputDims;
     resolveSymbols();
     checkInputs();
+    return plan();
+  }
+
+  std::shared_ptr<const ShapePlan> makeLater(std::span<const int64_t> symbolValues) {
+    plan_.symbolValues.assign(symbolValues.begin(), symbolValues.end());
+    return plan();
+  }
+
+ private:
+  std::shared_ptr<const ShapePlan> plan() {
     checkGuards();
     sizeTensors();
     placeViews();
@@ -54,7 +69,7 @@ class Planner {
     return std::make_shared<const ShapePlan>(std::move(plan_));
   }
 
- private:
+  bool isKnown(size_t tensor) const { return state_.levels[tensor] <= level_; }
   const EngineTensor& input(size_t index) const { return engine_.tensors[engine_.inputs[index]]; }
   int64_t evaluate(const DimProgram& program) const { return program.evaluate(plan_.symbolValues); }
 
@@ -65,7 +80,7 @@ class Planner {
       starts.push_back(start);
       start += input(i).dims.size();
     }
-    for (const EngineSymbol& symbol : engine_.symbols)
+    for (const EngineSymbol& symbol : std::span(engine_.symbols).first(state_.inputSymbols))
       plan_.symbolValues.push_back(inputDims_[starts[symbol.input] + symbol.axis]);
   }
 
@@ -89,14 +104,21 @@ class Planner {
   // "batch = 2 (of input a), seq = 7 (of input b)"
   std::string symbolsText() const {
     std::string text;
-    for (size_t i = 0; i < engine_.symbols.size(); ++i)
-      text += fmt::format("{}{} = {} (of input {})", i ? ", " : "", engine_.symbols[i].name,
-                          plan_.symbolValues[i], input(engine_.symbols[i].input).name);
+    for (size_t i = 0; i < plan_.symbolValues.size(); ++i) {
+      const EngineSymbol& symbol = engine_.symbols[i];
+      const std::string where = symbol.tensor < 0
+                                    ? "of input " + input(symbol.input).name
+                                    : "found for " + engine_.tensors[symbol.tensor].name;
+      text +=
+          fmt::format("{}{} = {} ({})", i ? ", " : "", symbol.name, plan_.symbolValues[i], where);
+    }
     return text;
   }
 
   void checkGuards() const {
-    for (const EngineGuard& guard : engine_.guards) {
+    for (size_t i = 0; i < engine_.guards.size(); ++i) {
+      if (state_.guardLevels[i] != level_) continue;
+      const EngineGuard& guard = engine_.guards[i];
       int64_t a = evaluate(guard.a), b = evaluate(guard.b);
       if (a == b) continue;
       throw Error(ErrorCode::InvalidArgument, fmt::format("{} against {}", a, b),
@@ -108,6 +130,12 @@ class Planner {
   void sizeTensors() {
     plan_.dimStarts.push_back(0);
     for (const EngineTensor& tensor : engine_.tensors) {
+      if (!isKnown(plan_.bytes.size())) {
+        plan_.dims.resize(plan_.dims.size() + tensor.dims.size(), -1);
+        plan_.dimStarts.push_back(plan_.dims.size());
+        plan_.bytes.push_back(0);
+        continue;
+      }
       for (const DimProgram& program : tensor.dims) {
         int64_t dim = evaluate(program);
         if (dim < 0)
@@ -121,10 +149,10 @@ class Planner {
       plan_.dimStarts.push_back(plan_.dims.size());
       int64_t count = physicalCount(tensor.layout, std::span(plan_.dims).subspan(start));
       size_t bytes = dtypeBytes(tensor.dtype, count);
-      if (bytes > mostBytes(*state_.device))
+      if (bytes > mostTensorBytes(*state_.device))
         throw Error(ErrorCode::OutOfMemory,
                     fmt::format("tensor {} of {} bytes", tensor.name, bytes),
-                    fmt::format("at most {}, the memory that there is", mostBytes(*state_.device)),
+                    fmt::format("at most {}, the memory that there is", mostTensorBytes(*state_.device)),
                     "give smaller inputs");
       plan_.bytes.push_back(bytes);
     }
@@ -134,13 +162,14 @@ class Planner {
     plan_.offsets.assign(engine_.tensors.size(), 0);
     for (size_t i = 0; i < engine_.tensors.size(); ++i) {
       size_t root = static_cast<size_t>(state_.roots[i]);
-      if (root == i) continue;
+      if (root == i || !isKnown(i)) continue;
       int64_t offset = evaluate(engine_.tensors[i].viewOffset);
       size_t room = plan_.bytes[root];
       if (offset < 0 || static_cast<uint64_t>(offset) > room || plan_.bytes[i] > room - offset)
         throwOutside(i, root, fmt::format("{} bytes at {}", plan_.bytes[i], offset));
       plan_.offsets[i] = offset;
     }
+    if (segment_.finds) return;
     for (const LoadedEngine::State::Copy& copy : state_.copies) {
       size_t output = static_cast<size_t>(engine_.outputs[copy.output]);
       if (plan_.bytes[output] != plan_.bytes[copy.source])
@@ -159,9 +188,10 @@ class Planner {
   void fillContents() {
     plan_.contents.resize(engine_.tensors.size());
     plan_.hostContents.resize(engine_.tensors.size());
-    for (size_t i = 0; i < engine_.tensors.size(); ++i) {
+    for (int32_t index : segment_.tensors) {
+      const auto i = static_cast<size_t>(index);
       const EngineTensor& tensor = engine_.tensors[i];
-      if (tensor.kind != Kind::Shape) continue;
+      if (tensor.kind != Kind::Shape || !isKnown(i)) continue;
       auto dims = plan_.dimsOf(static_cast<int32_t>(i));
       Tensor contents(tensor.dtype, {dims.begin(), dims.end()});
       for (size_t k = 0; k < tensor.contents.size(); ++k)
@@ -196,11 +226,11 @@ class Planner {
 
   // Squared distance in log space to the nearest point where the variant won.
   double distance(const EngineStep::Variant& variant) const {
-    size_t symbols = plan_.symbolValues.size();
+    const size_t symbols = engine_.symbols.size(), known = plan_.symbolValues.size();
     double nearest = std::numeric_limits<double>::infinity();
     for (size_t start = 0; start + symbols <= variant.tunedAt.size(); start += symbols) {
       double sum = 0;
-      for (size_t i = 0; i < symbols; ++i) {
+      for (size_t i = 0; i < known; ++i) {
         double has = static_cast<double>(plan_.symbolValues[i]);
         double tuned = static_cast<double>(std::max<int64_t>(variant.tunedAt[start + i], 0));
         double step = std::log((has + 1) / (tuned + 1));
@@ -213,7 +243,9 @@ class Planner {
   }
 
   void chooseVariants() {
-    for (const EngineStep& step : engine_.steps) {
+    plan_.variants.resize(engine_.steps.size());
+    for (size_t index = segment_.first; index < segment_.last; ++index) {
+      const EngineStep& step = engine_.steps[index];
       int best = 0;
       if (step.variants.size() > 1) {
         double nearest = distance(step.variants[0]);
@@ -223,7 +255,7 @@ class Planner {
             best = static_cast<int>(i);
           }
       }
-      plan_.variants.push_back(best);
+      plan_.variants[index] = best;
     }
   }
 
@@ -253,16 +285,21 @@ class Planner {
       return all;
     };
     // At first kernels generate code, which is worth the pool; later shapes mostly find it made.
-    auto count = static_cast<int64_t>(engine_.steps.size());
+    const auto first = static_cast<int64_t>(segment_.first);
+    const int64_t count = static_cast<int64_t>(segment_.last) - first;
     int64_t grain = state_.specialized.exchange(true) ? std::max<int64_t>(count, 1) : 4;
     state_.pool->forRange(count, grain, [&](int64_t begin, int64_t end) {
       state_.device->activate();
-      for (int64_t i = begin; i < end; ++i) {
+      for (int64_t i = first + begin; i < first + end; ++i) {
         const EngineStep& step = engine_.steps[i];
+        if (step.control != EngineStep::Control::None) continue;
+        const bool found = segment_.finds && i + 1 == static_cast<int64_t>(segment_.last);
         try {
           plan_.executables[i] = state_.kernels[i][plan_.variants[i]]->specialize(
-              {shapesOf(step.inputs), shapesOf(step.outputs), symbols, formatsOf(step.inputs),
-               formatsOf(step.outputs)});
+              {shapesOf(step.inputs),
+               found ? std::vector<std::vector<int64_t>>(step.outputs.size())
+                     : shapesOf(step.outputs),
+               symbols, formatsOf(step.inputs), formatsOf(step.outputs), found});
         } catch (Error& error) {
           error.within("step " + step.name);
           throw;
@@ -277,16 +314,27 @@ class Planner {
     std::vector<Lifetime> lifetimes;
     std::vector<int64_t*> places;
     plan_.places.assign(engine_.tensors.size(), 0);
+    plan_.kept.assign(engine_.tensors.size(), 0);
     plan_.workspaces.assign(engine_.steps.size(), 0);
-    for (size_t i = 0; i < engine_.tensors.size(); ++i) {
+    for (int32_t index : segment_.tensors) {
+      const auto i = static_cast<size_t>(index);
       const LoadedEngine::State::Life& life = state_.lives[i];
-      bool owns =
-          engine_.tensors[i].kind == Kind::Activation && state_.roots[i] == static_cast<int32_t>(i);
-      if (!owns || life.first > life.last) continue;
+      bool owns = engine_.tensors[i].kind == Kind::Activation && state_.roots[i] == index;
+      if (!owns || life.first > life.last || life.first < static_cast<int32_t>(segment_.first))
+        continue;
+      if (segment_.finds && life.last >= static_cast<int32_t>(segment_.last)) {
+        constexpr int64_t kAlignment = 64;
+        plan_.kept[i] = 1;
+        plan_.places[i] = plan_.keptBytes;
+        plan_.keptBytes +=
+            (static_cast<int64_t>(plan_.bytes[i]) + kAlignment - 1) / kAlignment * kAlignment;
+        continue;
+      }
       lifetimes.push_back({static_cast<int64_t>(plan_.bytes[i]), life.first, life.last});
       places.push_back(&plan_.places[i]);
     }
-    for (size_t i = 0; i < engine_.steps.size(); ++i) {
+    for (size_t i = segment_.first; i < segment_.last; ++i) {
+      if (!plan_.executables[i]) continue;
       int64_t bytes = static_cast<int64_t>(plan_.executables[i]->workspaceBytes());
       if (bytes == 0) continue;
       int32_t step = static_cast<int32_t>(i);
@@ -301,6 +349,8 @@ class Planner {
 
   const LoadedEngine::State& state_;
   const EngineData& engine_;
+  const int32_t level_;
+  const LoadedEngine::State::Segment& segment_;
   std::span<const int64_t> inputDims_;
   ShapePlan plan_;
 };
@@ -309,7 +359,12 @@ class Planner {
 
 std::shared_ptr<const ShapePlan> makeShapePlan(const LoadedEngine::State& state,
                                                std::span<const int64_t> inputDims) {
-  return Planner(state, inputDims).make();
+  return Planner(state, 0).make(inputDims);
+}
+
+std::shared_ptr<const ShapePlan> makeSegmentPlan(const LoadedEngine::State& state, size_t segment,
+                                                 std::span<const int64_t> symbolValues) {
+  return Planner(state, segment).makeLater(symbolValues);
 }
 
 }  // namespace carnot

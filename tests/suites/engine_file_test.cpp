@@ -3,6 +3,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <random>
 
 #include "base/error.h"
@@ -48,6 +49,44 @@ EngineData fullEngine() {
   return sample.data;
 }
 
+// One with dims that depend on data and bodies.
+EngineData nestedEngine() {
+  auto body = [](const char* factor) {
+    SampleEngine sample;
+    const int32_t x = sample.input("x", {"n"});
+    const int32_t y = sample.output("y", {"n"});
+    sample.step(factor, {x}, {y}, "test/body");
+    return sample.data;
+  };
+  SampleEngine loop;
+  loop.input("iteration", {}, DType::I64);
+  const int32_t goesOn = loop.input("goesOn", {}, DType::Bool);
+  const int32_t carried = loop.input("carried", {"n"});
+  const int32_t next = loop.output("next", {}, DType::Bool);
+  loop.data.tensors[next].viewOf = goesOn;
+  const int32_t after = loop.output("after", {"n"});
+  loop.step("step", {carried}, {after}, "test/loop");
+  const int32_t part = loop.output("part", {"n"});
+  loop.data.tensors[part].viewOf = carried;
+
+  SampleEngine sample;
+  const int32_t x = sample.input("x", {"batch"});
+  const int32_t condition = sample.input("condition", {}, DType::Bool);
+  const int32_t kept = sample.found("kept", {"count"});
+  sample.step("keep", {x}, {kept}, "test/keep");
+  const int32_t chosen = sample.found("chosen", {"size"});
+  sample.control("if", EngineStep::Control::If, {condition, kept}, {chosen},
+                 {body("then"), body("else")});
+  const int32_t last = sample.found("last", {"size2"}),
+                all = sample.found("all", {"trips", "size3"});
+  sample.control("loop", EngineStep::Control::Loop, {-1, condition, chosen}, {last, all},
+                 {loop.data}, 1);
+  const int32_t y = sample.output("y", {"size2 + count"});
+  sample.step("end", {last, kept, all}, {y}, "test/end");
+  sample.data.guards.push_back({sample.program("size2"), sample.program("size3"), "sizes"});
+  return sample.data;
+}
+
 // "" for an engine equal to the one that gave `original`, the error's text otherwise; anything else
 // that is thrown or crashes fails the test.
 std::string outcomeOf(const Bytes& bytes, const Bytes& original) {
@@ -65,6 +104,7 @@ std::string temporaryPath(const char* name) {
 }
 
 TEST(EngineFile, RoundTrips) {
+  EXPECT_EQ(outcomeOf(serializeEngine(nestedEngine()), serializeEngine(nestedEngine())), "");
   EngineData engine = fullEngine();
   Bytes bytes = serializeEngine(engine);
   EXPECT_EQ(serializeEngine(engine), bytes) << "same engine, other bytes";
@@ -108,8 +148,7 @@ TEST(EngineFile, SurvivesEveryChangedByte) {
 }
 
 // The hash turns away what chance does; this turns away what someone meant.
-TEST(EngineFile, SurvivesChangesUnderAValidHash) {
-  Bytes whole = serializeEngine(fullEngine());
+void surviveChangesUnderAValidHash(const Bytes& whole) {
   uint64_t headBytes;
   std::memcpy(&headBytes, whole.data() + 32, 8);
   auto rehash = [&](Bytes& bytes) {
@@ -135,6 +174,12 @@ TEST(EngineFile, SurvivesChangesUnderAValidHash) {
   }
   EXPECT_GT(refused, headBytes / 4);
 }
+TEST(EngineFile, SurvivesChangesUnderAValidHash) {
+  surviveChangesUnderAValidHash(serializeEngine(fullEngine()));
+}
+TEST(EngineFile, SurvivesChangesOfBodiesUnderAValidHash) {
+  surviveChangesUnderAValidHash(serializeEngine(nestedEngine()));
+}
 
 TEST(EngineFile, FindsAlteredWeightsWhenAsked) {
   EngineData engine = fullEngine();
@@ -150,7 +195,7 @@ TEST(EngineFile, SaysBothVersions) {
     uint32_t major, minor;
     const char* has;
   };
-  for (Case c : {Case{2, 3, "format 2.3"}, Case{0, 9, "format 0.9"}, Case{1, 1, "format 1.1"}}) {
+  for (Case c : {Case{2, 3, "format 2.3"}, Case{0, 9, "format 0.9"}, Case{1, 2, "format 1.2"}}) {
     Bytes other = bytes;
     std::memcpy(other.data() + 8, &c.major, 4);
     std::memcpy(other.data() + 12, &c.minor, 4);
@@ -178,6 +223,65 @@ TEST(EngineFile, NamesTheFileInErrors) {
   }
   std::filesystem::remove(path);
   EXPECT_THROW(loadEngine(path), Error);
+}
+
+TEST(EngineFile, RefusesBodiesAndFoundDimsThatDoNotHold) {
+  struct Case {
+    const char* mentions;
+    std::function<void(EngineData&)> spoil;
+  };
+  const Case cases[] = {
+      {"read off another dimension", [](EngineData& e) { e.symbols[1].axis = 1; }},
+      {"read off another dimension", [](EngineData& e) { e.symbols[1].tensor = 0; }},
+      {"beyond the last", [](EngineData& e) { e.symbols[1].tensor = 99; }},
+      {"nothing defined", [](EngineData& e) { std::swap(e.steps[0], e.steps[1]); }},
+      {"before its dims are known",
+       [](EngineData& e) {
+         // An activation of the size that the step itself is about to find.
+         EngineTensor tensor = e.tensors[e.outputs[0]];
+         tensor.kind = EngineTensor::Kind::Activation;
+         e.tensors.push_back(tensor);
+         e.steps.insert(e.steps.begin(), e.steps.back());
+         e.steps[0].inputs = e.steps[0].regionInputs = {0};
+         e.steps[0].outputs = {static_cast<int32_t>(e.tensors.size()) - 1};
+       }},
+      {"control with a kernel", [](EngineData& e) { e.steps[1].variants = e.steps[0].variants; }},
+      {"no kernel", [](EngineData& e) { e.steps[0].variants.clear(); }},
+      {"bodies without control", [](EngineData& e) { e.steps[0].bodies = {0}; }},
+      {"beyond the last", [](EngineData& e) { e.steps[1].bodies[1] = 7; }},
+      {"1 bodies", [](EngineData& e) { e.steps[1].bodies.pop_back(); }},
+      {"more carried tensors", [](EngineData& e) { e.steps[2].carried = 2; }},
+      {"more carried tensors", [](EngineData& e) { e.steps[2].carried = -1; }},
+      {"condition of another type", [](EngineData& e) { e.steps[1].inputs[0] = 0; }},
+      {"trip count", [](EngineData& e) { e.steps[2].inputs[0] = 0; }},
+      {"a body of", [](EngineData& e) { e.steps[1].inputs.push_back(0); }},
+      {"another type than", [](EngineData& e) { e.bodies[0].tensors[1].dtype = DType::F64; }},
+      {"one int64", [](EngineData& e) { e.bodies[2].tensors[0].dtype = DType::F32; }},
+      {"weights or profiles", [](EngineData& e) { e.bodies[0].profiles.emplace_back(); }},
+      {"read off another dimension",
+       [](EngineData& e) {
+         e.tensors[e.steps[1].outputs[0]].kind = EngineTensor::Kind::Activation;
+       }},
+  };
+  for (const Case& c : cases) {
+    EngineData engine = nestedEngine();
+    validateEngine(engine);
+    c.spoil(engine);
+    try {
+      validateEngine(engine);
+      ADD_FAILURE() << "taken: " << c.mentions;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::InvalidModel);
+      EXPECT_NE(std::string(error.what()).find(c.mentions), std::string::npos) << error.what();
+    }
+  }
+  EngineData deep;
+  for (int i = 0; i < 70; ++i) {
+    EngineData around;
+    around.bodies.push_back(std::move(deep));
+    deep = std::move(around);
+  }
+  EXPECT_THROW(validateEngine(deep), Error);
 }
 
 TEST(EngineFile, RefusesEnginesThatDoNotHold) {

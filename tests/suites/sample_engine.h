@@ -53,6 +53,18 @@ class SampleEngine {
                      DType dtype = DType::F32) {
     return add(name, EngineTensor::Kind::Activation, dims, dtype);
   }
+  // Of a step that finds its dims: a lone name not seen yet becomes a symbol read off them. After
+  // all inputs.
+  int32_t found(const std::string& name, const std::vector<std::string>& dims,
+                DType dtype = DType::F32) {
+    const auto index = static_cast<int32_t>(data.tensors.size());
+    for (size_t axis = 0; axis < dims.size(); ++axis)
+      if (Dim::parse(dims[axis]).asSymbol() && !std::ranges::count(symbols_, dims[axis])) {
+        symbols_.push_back(dims[axis]);
+        data.symbols.push_back({dims[axis], -1, static_cast<int32_t>(axis), index});
+      }
+    return add(name, EngineTensor::Kind::Found, dims, dtype);
+  }
   int32_t constant(const std::string& name, Tensor value) {
     std::vector<std::string> dims;
     for (int64_t dim : value.dims()) dims.push_back(std::to_string(dim));
@@ -86,6 +98,20 @@ class SampleEngine {
     step.variants.push_back({kernel, 1, std::move(parameters), {}, {}});
     data.steps.push_back(std::move(step));
     return data.steps.back();
+  }
+  EngineStep& control(const std::string& name, EngineStep::Control control,
+                      std::vector<int32_t> inputs, std::vector<int32_t> outputs,
+                      std::vector<EngineData> bodies, int32_t carried = 0) {
+    EngineStep& step = this->step(name, std::move(inputs), std::move(outputs), "");
+    step.variants.clear();
+    step.regionInputs.clear();
+    step.control = control;
+    step.carried = carried;
+    for (EngineData& body : bodies) {
+      step.bodies.push_back(static_cast<int32_t>(data.bodies.size()));
+      data.bodies.push_back(std::move(body));
+    }
+    return step;
   }
   DimProgram program(const std::string& text) const {
     return DimProgram::compile(Dim::parse(text), symbols_);

@@ -100,7 +100,42 @@ class Failing final : public Kernel {
   };
 };
 
+// The elements of the input that are greater than 0, in order.
+class KeepPositive final : public Kernel {
+ public:
+  std::string_view name() const override { return "test/keep_positive"; }
+  bool findsDims() const override { return true; }
+  Support supports(const Problem&) const override { return Refusal{"for hand-written engines"}; }
+  Prepared prepare(const Problem&, const Configuration&) const override { return {}; }
+  std::unique_ptr<BoundKernel> bind(const BindArguments&) const override {
+    return std::make_unique<Bound>();
+  }
+
+ private:
+  struct Ready final : Executable {
+    int64_t count = 0;
+    void run(const RunArguments& arguments) const override {
+      const auto* x = static_cast<const float*>(arguments.inputs[0]);
+      int64_t kept = 0;
+      for (int64_t i = 0; i < count; ++i) kept += x[i] > 0;
+      auto* y = static_cast<float*>((*arguments.allocate)(0, std::span(&kept, 1)));
+      for (int64_t i = 0; i < count; ++i)
+        if (x[i] > 0) *y++ = x[i];
+    }
+  };
+  struct Bound final : BoundKernel {
+    std::unique_ptr<Executable> specialize(const ConcreteShapes& shapes) const override {
+      ensure(shapes.found && shapes.outputs[0].empty(), "a step that finds its outputs' dims");
+      auto ready = std::make_unique<Ready>();
+      ready->count = elementCount(shapes.inputs[0]);
+      return ready;
+    }
+  };
+};
+
 inline const Kernel* findSampleKernel(std::string_view name) {
+  static const KeepPositive keepPositive;
+  if (name == keepPositive.name()) return &keepPositive;
   static const ScaledSum scaledSum;
   static const Failing failing;
   if (name == scaledSum.name()) return &scaledSum;

@@ -29,6 +29,11 @@ Value* GraphMaker::constant(const std::string& name, Tensor tensor) {
   return graph_.addConstant(name, std::move(tensor));
 }
 
+void GraphMaker::rollBack(const Mark& mark) {
+  while (graph_.nodes().size() > mark.nodes) graph_.erase(graph_.nodes().back().get());
+  graph_.guards.resize(mark.guards);
+}
+
 bool GraphMaker::computable(const Operator& op, const std::vector<Value*>& inputs,
                             size_t outputs) const {
   if (!op.definition().deterministic) return false;

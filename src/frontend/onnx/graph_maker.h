@@ -15,6 +15,12 @@ class GraphMaker {
 
   Graph& graph() { return graph_; }
   Value* constant(const std::string& name, Tensor tensor);
+  // To take back all nodes and guards made since.
+  struct Mark {
+    size_t nodes, guards;
+  };
+  Mark mark() const { return {graph_.nodes().size(), graph_.guards.size()}; }
+  void rollBack(const Mark& mark);
   // The outputs of one operator that stands for (part of) the ONNX node `origin`.
   std::vector<Value*> emit(Operator op, std::vector<Value*> inputs, size_t outputs,
                            const std::string& origin);

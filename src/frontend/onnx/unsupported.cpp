@@ -62,7 +62,8 @@ std::string onnxTypeName(const OnnxNodeProto& node) {
 }
 
 bool isImportedControlFlow(const OnnxNodeProto& node) {
-  return isStandard(node.domain) && node.type == "If";
+  return isStandard(node.domain) &&
+         (node.type == "If" || node.type == "Loop" || node.type == "Scan");
 }
 
 std::vector<UnsupportedNode> unsupportedNodes(const std::vector<OnnxNodeProto>& nodes,

@@ -9,10 +9,11 @@ namespace {
 class HostExecutable final : public Executable {
  public:
   HostExecutable(std::unique_ptr<Executable> reference, std::vector<size_t> inputs,
-                 std::vector<size_t> outputs, const DeviceTraits& device)
+                 std::vector<size_t> outputs, std::vector<DType> dtypes, const DeviceTraits& device)
       : reference_(std::move(reference)),
         inputs_(std::move(inputs)),
         outputs_(std::move(outputs)),
+        dtypes_(std::move(dtypes)),
         device_(cuda::openCuda(device)) {}
 
   bool recordable() const override { return false; }
@@ -34,6 +35,7 @@ class HostExecutable final : public Executable {
     RunArguments host = arguments;
     host.inputs = inputPointers.data();
     host.outputs = outputPointers.data();
+    if (arguments.allocate) return runFinding(arguments, host);
     reference_->run(host);
     for (size_t i = 0; i < outputs_.size(); ++i)
       device_->copyToDevice(arguments.outputs[i], outputs[i].data(), outputs_[i],
@@ -42,8 +44,33 @@ class HostExecutable final : public Executable {
   }
 
  private:
+  // Outputs come to the host first, at the dims that they turn out to have.
+  void runFinding(const RunArguments& arguments, RunArguments host) const {
+    struct Found {
+      size_t output;
+      std::vector<int64_t> dims;
+      std::vector<std::byte> bytes;
+    };
+    std::vector<Found> found;
+    found.reserve(dtypes_.size());
+    RunArguments::Allocate allocate = [&](size_t output, std::span<const int64_t> dims) -> void* {
+      Found& one = found.emplace_back(Found{output, {dims.begin(), dims.end()}, {}});
+      one.bytes.resize(std::max<size_t>(dtypeBytes(dtypes_[output], elementCount(dims)), 1));
+      return one.bytes.data();
+    };
+    host.allocate = &allocate;
+    reference_->run(host);
+    for (const Found& one : found) {
+      size_t bytes = dtypeBytes(dtypes_[one.output], elementCount(one.dims));
+      void* to = (*arguments.allocate)(one.output, one.dims);
+      device_->copyToDevice(to, one.bytes.data(), bytes, *arguments.stream);
+    }
+    arguments.stream->synchronize();
+  }
+
   std::unique_ptr<Executable> reference_;
   std::vector<size_t> inputs_, outputs_;  // bytes
+  std::vector<DType> dtypes_;             // of the outputs
   std::shared_ptr<Device> device_;
 };
 
@@ -60,11 +87,13 @@ class BoundHostReference final : public BoundKernel {
     for (size_t i = 0; i < inputs_.size(); ++i)
       inputs.push_back(
           dtypeBytes(stored_.problem.inputs[inputs_[i]].dtype, elementCount(shapes.inputs[i])));
-    for (size_t i = 0; i < shapes.outputs.size(); ++i)
-      outputs.push_back(
-          dtypeBytes(stored_.problem.outputs[i].dtype, elementCount(shapes.outputs[i])));
+    std::vector<DType> dtypes;
+    for (size_t i = 0; i < shapes.outputs.size(); ++i) {
+      dtypes.push_back(stored_.problem.outputs[i].dtype);
+      if (!shapes.found) outputs.push_back(dtypeBytes(dtypes[i], elementCount(shapes.outputs[i])));
+    }
     return std::make_unique<HostExecutable>(reference_->specialize(shapes), std::move(inputs),
-                                            std::move(outputs), device_);
+                                            std::move(outputs), std::move(dtypes), device_);
   }
 
  private:
@@ -79,6 +108,7 @@ class BoundHostReference final : public BoundKernel {
 class HostReference final : public Kernel {
  public:
   std::string_view name() const override { return "cuda/host"; }
+  bool findsDims() const override { return true; }
   Support supports(const Problem& problem) const override {
     return findKernel("reference")->supports(problem);
   }

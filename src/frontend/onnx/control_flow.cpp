@@ -1,0 +1,339 @@
+#include "ops/control_flow.h"
+#include "frontend/onnx/importer.h"
+#include "ops/gather.h"
+#include "ops/pointwise_binary.h"
+#include "ops/reshape.h"
+#include "ops/shape_of.h"
+#include "ops/slice.h"
+#include "ops/transpose.h"
+
+namespace carnot::onnx {
+
+namespace {
+
+// Rounds in which carried dims may turn out to change.
+constexpr int kMostRounds = 64;
+
+Value* emitOne(Target& target, const std::string& name, Operator op, std::vector<Value*> inputs) {
+  return target.maker.emit(std::move(op), std::move(inputs), 1, name)[0];
+}
+
+Value* scalarOf(Target& target, const std::string& name, Value* value) {
+  if (!value || value->type.shape.rank() == 0) return value;
+  return emitOne(target, name, Operator::of(Reshape{Shape{}}), {value});
+}
+
+// Fields of If and Loop.
+struct FoundTypes {
+  std::vector<int64_t> types, ranks, dims;
+
+  void add(DType dtype, const Shape& shape) {
+    types.push_back(static_cast<int64_t>(dtype));
+    ranks.push_back(static_cast<int64_t>(shape.rank()));
+    for (const Dim& dim : shape) dims.push_back(dim.tryConstant().value_or(-1));
+  }
+};
+
+[[noreturn]] void refuse(std::string has, std::string needs) {
+  throw Error(ErrorCode::Unsupported, std::move(has), std::move(needs));
+}
+
+Node* addControl(Target& target, const std::string& name, Operator op, Control control,
+                 std::vector<Value*> inputs, size_t outputs) {
+  Node* node = target.graph->addNode(name, std::move(op), std::move(inputs), outputs);
+  node->control = control;
+  node->origins = {name};
+  return node;
+}
+
+void finish(Graph& body, std::vector<Value*> outputs) {
+  body.outputs = std::move(outputs);
+  for (size_t i = 0; i < body.outputs.size(); ++i)
+    body.outputNames.push_back(fmt::format("output {}", i));
+  body.eraseUnusedValues();
+}
+
+}  // namespace
+
+const OnnxGraph& Importer::graphOf(const OnnxCall& call, std::string_view attribute) {
+  for (const NamedAttribute& each : call.attributes)
+    if (each.name == attribute && each.value->graphs.size() == 1) return each.value->graphs[0];
+  invalid(fmt::format("no attribute {}", attribute), "that graph");
+}
+
+Importer::OpenBody Importer::openBody(Scope& outer) const {
+  OpenBody open;
+  open.target = std::make_unique<Target>(std::make_shared<Graph>(), outer.target);
+  open.scope.outer = &outer;
+  open.scope.target = open.target.get();
+  return open;
+}
+
+std::vector<Value*> Importer::importBody(const OnnxGraph& graph, Scope& scope,
+                                         const std::string& name, const Body& caller) {
+  requireSupported(graph.nodes, lookup(caller.opsets));
+  defineInitializers(graph, scope);
+  collectUsed(graph.nodes, scope.used);
+  for (const OnnxValueInfo& output : graph.outputs) scope.used.insert(output.name);
+  Body body{caller.opsets, caller.attributes, name + "/", caller.depth + 1};
+  importNodes(graph.nodes, scope, body);
+  std::vector<Value*> results;
+  for (const OnnxValueInfo& output : graph.outputs) {
+    results.push_back(resolve(output.name, scope));
+    if (!results.back()) invalid("an output without a name", "a name");
+  }
+  return results;
+}
+
+std::vector<Value*> Importer::importIf(const OnnxCall& call, Scope& outer, const Body& caller) {
+  if (call.inputs.size() != 1 || !call.inputs[0])
+    invalid(fmt::format("{} inputs", call.inputs.size()), "one");
+  const Value& condition = *call.inputs[0];
+  if (condition.constant && condition.constant->count() == 1) {
+    const bool holds = condition.constant->view().loadBool(0);
+    return inlineGraph(graphOf(call, holds ? "then_branch" : "else_branch"), {}, call.name, outer,
+                       caller);
+  }
+
+  OpenBody bodies[] = {openBody(outer), openBody(outer)};
+  std::vector<Value*> results[2];
+  for (size_t i = 0; i < 2; ++i) {
+    bodies[i].scope.target = bodies[i].target.get();
+    const OnnxGraph& graph = graphOf(call, i == 0 ? "then_branch" : "else_branch");
+    try {
+      results[i] = importBody(graph, bodies[i].scope, call.name, caller);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::InvalidModel) throw;
+      // It may be one that a run never takes.
+      refuse(fmt::format("a branch that does not fit the shapes known here: {}", error.has()),
+             "branches that both do");
+    }
+  }
+  if (results[0].size() != results[1].size())
+    invalid(fmt::format("branches of {} and {} outputs", results[0].size(), results[1].size()),
+            "as many of each");
+  FoundTypes found;
+  for (size_t i = 0; i < results[0].size(); ++i) {
+    const TensorType &a = results[0][i]->type, &b = results[1][i]->type;
+    if (a.dtype != b.dtype || a.shape.rank() != b.shape.rank())
+      refuse(fmt::format("branches that give {} and {}", a.toString(), b.toString()),
+             "the same type and rank");
+    Shape shape = a.shape;
+    for (size_t axis = 0; axis < shape.rank(); ++axis)
+      if (!(shape[axis] == b.shape[axis])) shape[axis] = Dim::symbol("any");
+    found.add(a.dtype, shape);
+  }
+
+  Target& target = *outer.target;
+  std::vector<Value*> inputs{scalarOf(target, call.name, call.inputs[0])};
+  for (const OpenBody& body : bodies)
+    for (Value* value : body.target->captured())
+      if (std::find(inputs.begin() + 1, inputs.end(), value) == inputs.end())
+        inputs.push_back(value);
+  for (size_t i = 0; i < 2; ++i) {
+    std::vector<Value*> taken;
+    for (size_t j = 1; j < inputs.size(); ++j)
+      taken.push_back(bodies[i].target->capture(inputs[j]));
+    bodies[i].target->graph->inputs = std::move(taken);
+    finish(*bodies[i].target->graph, results[i]);
+  }
+  Node* node =
+      addControl(target, call.name, Operator::of(ControlIf{found.types, found.ranks, found.dims}),
+                 Control::If, std::move(inputs), results[0].size());
+  for (const OpenBody& body : bodies) node->bodies.push_back(body.target->graph);
+  return node->outputs;
+}
+
+std::vector<Value*> Importer::makeLoop(const OnnxCall& call, Scope& outer, Value* trips,
+                                       Value* condition, const std::vector<Value*>& carried,
+                                       const LoopBody& body) {
+  Target& target = *outer.target;
+  std::vector<std::vector<bool>> changes;  // dims that differ from iteration to iteration
+  for (const Value* value : carried) changes.emplace_back(value->type.shape.rank());
+  OpenBody open;
+  std::vector<Value*> results;
+  bool settled = false;
+  for (int round = 0; !settled; ++round) {
+    if (round == kMostRounds) refuse("a loop whose dims do not settle", "a simpler body");
+    open = openBody(outer);
+    open.scope.target = open.target.get();
+    Graph& graph = *open.target->graph;
+    Value* iteration = graph.addInput("iteration", {DType::I64, {}});
+    Value* goesOn = graph.addInput("condition", {DType::Bool, {}});
+    std::vector<Value*> taken;
+    for (size_t i = 0; i < carried.size(); ++i) {
+      TensorType type = open.target->typeHere(carried[i]->type);
+      for (size_t axis = 0; axis < type.shape.rank(); ++axis)
+        if (changes[i][axis]) type.shape[axis] = Dim::symbol(graph.uniqueName("carried"));
+      taken.push_back(graph.addInput(carried[i]->name, std::move(type)));
+    }
+    results = body.import(open, iteration, goesOn, taken);
+    settled = true;
+    for (size_t i = 0; i < carried.size(); ++i) {
+      const TensorType &before = taken[i]->type, &after = results[1 + i]->type;
+      if (before.dtype != after.dtype || before.shape.rank() != after.shape.rank())
+        refuse(fmt::format("a loop that carries {} on as {}", before.toString(), after.toString()),
+               "the same type and rank in every iteration");
+      for (size_t axis = 0; axis < before.shape.rank(); ++axis)
+        if (!changes[i][axis] && !(before.shape[axis] == after.shape[axis])) {
+          changes[i][axis] = true;
+          settled = false;
+        }
+    }
+  }
+
+  results[0] = scalarOf(*open.target, call.name, results[0]);
+  FoundTypes found;
+  for (size_t i = 1; i < results.size(); ++i) {
+    Shape shape = results[i]->type.shape;
+    if (i > carried.size()) {
+      std::vector<Dim> stacked{Dim::symbol("iterations")};
+      // Without a condition every iteration takes place.
+      const bool all = trips && trips->constant && !condition && results[0]->constant &&
+                       results[0]->constant->view().loadBool(0);
+      if (all) stacked[0] = std::max<int64_t>(0, trips->constant->toInts().front());
+      stacked.insert(stacked.end(), shape.begin(), shape.end());
+      shape = Shape(std::move(stacked));
+    }
+    found.add(results[i]->type.dtype, shape);
+  }
+  std::vector<Value*> inputs{scalarOf(target, call.name, trips),
+                             scalarOf(target, call.name, condition)};
+  inputs.insert(inputs.end(), carried.begin(), carried.end());
+  inputs.insert(inputs.end(), open.target->captured().begin(), open.target->captured().end());
+  finish(*open.target->graph, results);
+  Node* node =
+      addControl(target, call.name, Operator::of(ControlLoop{found.types, found.ranks, found.dims}),
+                 Control::Loop, std::move(inputs), results.size() - 1);
+  node->carried = static_cast<int32_t>(carried.size());
+  node->bodies.push_back(open.target->graph);
+  return node->outputs;
+}
+
+std::vector<Value*> Importer::importLoop(const OnnxCall& call, Scope& outer, const Body& caller) {
+  const OnnxGraph& graph = graphOf(call, "body");
+  if (call.inputs.size() < 2 || graph.inputs.size() != call.inputs.size() ||
+      graph.outputs.size() + 1 < call.inputs.size())
+    invalid(fmt::format("{} inputs, of the body {}, and {} outputs of that", call.inputs.size(),
+                        graph.inputs.size(), graph.outputs.size()),
+            "the iteration, the condition and the carried tensors in each");
+  for (const OnnxValueInfo& input : graph.inputs)
+    if (input.type.kind != OnnxType::Kind::Tensor && input.type.kind != OnnxType::Kind::None)
+      refuse(fmt::format("a loop that carries {}, which is no tensor", input.name), "tensors");
+  Value *trips = call.inputs[0], *condition = call.inputs[1];
+  if (condition && condition->constant && condition->constant->view().loadBool(0))
+    condition = nullptr;
+  std::vector<Value*> carried(call.inputs.begin() + 2, call.inputs.end());
+  if (std::find(carried.begin(), carried.end(), nullptr) != carried.end())
+    invalid("a carried tensor left out", "a first value for each");
+  LoopBody body;
+  body.import = [&](OpenBody& open, Value* iteration, Value* goesOn,
+                    const std::vector<Value*>& taken) {
+    auto shaped = [&](Value* value, const OnnxValueInfo& info) {
+      if (!info.type.shape || info.type.shape->size() != 1) return value;
+      return emitOne(*open.target, call.name, Operator::of(Reshape{Shape{1}}), {value});
+    };
+    open.scope.define(graph.inputs[0].name, {.value = shaped(iteration, graph.inputs[0])});
+    open.scope.define(graph.inputs[1].name, {.value = shaped(goesOn, graph.inputs[1])});
+    for (size_t i = 0; i < taken.size(); ++i)
+      open.scope.define(graph.inputs[2 + i].name, {.value = taken[i]});
+    return importBody(graph, open.scope, call.name, caller);
+  };
+  return makeLoop(call, outer, trips, condition, carried, body);
+}
+
+namespace {
+
+std::vector<int64_t> intsOf(const std::vector<NamedAttribute>& attributes, std::string_view name,
+                            size_t count) {
+  std::vector<int64_t> values;
+  for (const NamedAttribute& attribute : attributes)
+    if (attribute.name == name) values = attribute.value->integers;
+  if (values.empty()) values.assign(count, 0);
+  if (values.size() != count)
+    invalid(fmt::format("{} {}", values.size(), name), fmt::format("{}", count));
+  return values;
+}
+
+}  // namespace
+
+// A loop over the slices of its scanned inputs.
+std::vector<Value*> Importer::importScan(const OnnxCall& call, Scope& outer, const Body& caller) {
+  if (opsetOf(caller.opsets, call.node.domain) < 9)
+    refuse("a Scan of opset 8, over a batch", "opset 9 or newer");
+  const OnnxGraph& graph = graphOf(call, "body");
+  int64_t scannedCount = -1;
+  for (const NamedAttribute& attribute : call.attributes)
+    if (attribute.name == "num_scan_inputs") scannedCount = attribute.value->integer;
+  if (scannedCount < 1 || static_cast<size_t>(scannedCount) > call.inputs.size() ||
+      graph.inputs.size() != call.inputs.size() ||
+      std::find(call.inputs.begin(), call.inputs.end(), nullptr) != call.inputs.end())
+    invalid(fmt::format("{} scanned of {} inputs", scannedCount, call.inputs.size()),
+            "one or more, and an input of the body for each input");
+  const auto scanned = static_cast<size_t>(scannedCount);
+  const size_t states = call.inputs.size() - scanned;
+  if (graph.outputs.size() < states)
+    invalid(fmt::format("{} outputs of the body", graph.outputs.size()), "all states first");
+  const size_t stacked = graph.outputs.size() - states;
+  std::vector<int64_t> inAxes = intsOf(call.attributes, "scan_input_axes", scanned);
+  const auto inBackward = intsOf(call.attributes, "scan_input_directions", scanned);
+  const auto outAxes = intsOf(call.attributes, "scan_output_axes", stacked);
+  const auto outBackward = intsOf(call.attributes, "scan_output_directions", stacked);
+
+  Target& target = *outer.target;
+  auto lengthOf = [&](Value* value, int64_t axis) {
+    return scalarOf(
+        target, call.name,
+        emitOne(target, call.name, Operator::of(ShapeOf{.start = axis, .end = axis + 1}), {value}));
+  };
+  for (size_t i = 0; i < scanned; ++i)
+    inAxes[i] =
+        static_cast<int64_t>(normalizeAxis(inAxes[i], call.inputs[states + i]->type.shape.rank()));
+  Value* trips = lengthOf(call.inputs[states], inAxes[0]);
+  LoopBody body;
+  body.import = [&](OpenBody& open, Value* iteration, Value*, const std::vector<Value*>& taken) {
+    Target& inside = *open.target;
+    for (size_t i = 0; i < taken.size(); ++i)
+      open.scope.define(graph.inputs[i].name, {.value = taken[i]});
+    for (size_t i = 0; i < scanned; ++i) {
+      Value* at = iteration;
+      if (inBackward[i]) {
+        Value* last = emitOne(inside, call.name, Operator::of(Sub{}),
+                              {inside.capture(trips),
+                               inside.maker.constant(call.name, Tensor::scalar(DType::I64, 1))});
+        at = emitOne(inside, call.name, Operator::of(Sub{}), {last, iteration});
+      }
+      Value* whole = inside.capture(call.inputs[states + i]);
+      open.scope.define(
+          graph.inputs[states + i].name,
+          {.value = emitOne(inside, call.name, Operator::of(Gather{inAxes[i]}), {whole, at})});
+    }
+    std::vector<Value*> results = importBody(graph, open.scope, call.name, caller);
+    results.insert(results.begin(),
+                   inside.maker.constant(call.name, Tensor::scalar(DType::Bool, 1)));
+    return results;
+  };
+  std::vector<Value*> carried(call.inputs.begin(),
+                              call.inputs.begin() + static_cast<ptrdiff_t>(states));
+  std::vector<Value*> results = makeLoop(call, outer, trips, nullptr, carried, body);
+  for (size_t i = 0; i < stacked; ++i) {
+    Value*& result = results[states + i];
+    if (outBackward[i]) {
+      auto bound = [&](int64_t value) {
+        return target.maker.constant(call.name, Tensor::ofInts({1}, std::vector<int64_t>{value}));
+      };
+      result = emitOne(target, call.name, Operator::of(Slice{.axes = {0}, .steps = {-1}}),
+                       {result, bound(-1), bound(std::numeric_limits<int64_t>::min())});
+    }
+    const size_t rank = result->type.shape.rank();
+    const size_t axis = normalizeAxis(outAxes[i], rank);
+    if (axis == 0) continue;
+    std::vector<int64_t> perm;
+    for (size_t j = 1; j < rank; ++j) perm.push_back(static_cast<int64_t>(j));
+    perm.insert(perm.begin() + static_cast<ptrdiff_t>(axis), 0);
+    result = emitOne(target, call.name, Operator::of(Transpose{std::move(perm)}), {result});
+  }
+  return results;
+}
+
+}  // namespace carnot::onnx
