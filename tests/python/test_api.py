@@ -292,7 +292,10 @@ def test_builder_can_be_looked_into(tmp_path):
     assert {phase for phase, done, all in seen} <= set(carnot.build_phases())
     assert any("MatMul" in path.read_text() for path in (tmp_path / "ir").iterdir())
     assert build(perceptron(), stop_after="fuse") is None
-    for options, part in [({"stop_after": "fusion"}, "fuse"), ({"skip_passes": ["none"]}, "none"),
+    for options, part in [({"precision_constraints": "must"}, "prefer"),
+                          ({"permits": ["half"]}, "float16"),
+                          ({"layer_precisions": {"none": "float16"}}, "none"),
+                          ({"stop_after": "fusion"}, "fuse"), ({"skip_passes": ["none"]}, "none"),
                           ({"isa": "sse9"}, "sse9"), ({"threads": 0}, "threads = 0")]:
         with pytest.raises(carnot.Error, match=part):
             build(perceptron(), **options)

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from exec_program import BUILT, QUICK, folder, passed, write_models  # noqa: F401
+from exec_program import BUILT, QUICK, failed, folder, passed, write_models  # noqa: F401
 
 pytestmark = BUILT
 
@@ -169,6 +169,20 @@ def test_precisions_are_permissions(folder):
     text = "\n".join(report.lines["I"])
     assert "Precision: FP32+FP16+BF16" in text
     assert "float16" in text and "bfloat16" in text
+
+
+def test_precisions_of_layers(folder):
+    asked = ("--onnx=small.onnx", "--layerPrecisions=*:fp16", *QUICK)
+    assert any("nothing is made of them" in line for line in passed(*asked, cwd=folder).lines["W"])
+    preferred = passed(*asked, "--precisionConstraints=prefer", cwd=folder).lines["W"]
+    assert any("computes in float32, not float16" in line for line in preferred)
+    errors = failed(*asked, "--precisionConstraints=obey", cwd=folder)
+    assert "computes in float32, not float16" in errors[0]
+    passed("--onnx=small.onnx", "--layerPrecisions=*:fp32", "--layerOutputTypes=*:fp32+fp16",
+           "--precisionConstraints=obey", *QUICK, cwd=folder)
+    errors = failed("--onnx=small.onnx", "--layerPrecisions=none:fp16",
+                    "--precisionConstraints=obey", *QUICK, cwd=folder)
+    assert "--layerPrecisions" in errors[0]
 
 
 def test_verbose(folder):
