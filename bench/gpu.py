@@ -81,13 +81,14 @@ def make(name):
 def agreement(model, folder, log, work):
     """{column: (distance, share of layers in half or "")}."""
     inputs = model.inputs(2, seed=1)
-    wanted, _ = Carnot(folder, log, "cpu").outputs(model.path, inputs, work / model.name / "cpu")
+    quick = "--builderOptimizationLevel=1"
+    wanted, _ = Carnot(folder, log, "cpu").outputs(model.path, inputs, work / model.name / "cpu",
+                                                   quick)
     result = {}
     for column, flags in FLAGS.items():
         try:
             has, text = Carnot(folder, log, "cuda").outputs(
-                model.path, inputs, work / model.name / column.replace(" ", ""), *flags,
-                "--builderOptimizationLevel=1")
+                model.path, inputs, work / model.name / column.replace(" ", ""), *flags, quick)
             used = text.partition("float16 is allowed: used for ")[2].partition(" layers")[0]
             result[column] = distance(has, wanted), used
         except Exception as error:  # a row of the table, whatever it is

@@ -20,6 +20,7 @@ ordered_json layerJson(const LayerReport& layer) {
   return {{"name", layer.name},
           {"operators", layer.operators},
           {"kernel", layer.kernel},
+          {"precision", layer.precision},
           {"origins", layer.origins},
           {"milliseconds", layer.milliseconds},
           {"share", layer.share},
