@@ -146,8 +146,8 @@ def test_bench_json(folder, source):
     origins = set()
     for layer in report["layers"]:
         assert set(layer) == {
-            "name", "operators", "kernel", "origins", "milliseconds", "share", "flops", "bytes",
-            "intensity", "bound",
+            "name", "operators", "kernel", "precision", "origins", "milliseconds", "share", "flops",
+            "bytes", "intensity", "bound",
         }  # fmt: skip
         assert layer["bound"] in ("compute", "memory")
         origins.update(layer["origins"])
