@@ -67,7 +67,7 @@ held() { [ -n "$(property "$1")" ] && ! grep -q "$2.*cuda.*FAILED\|FAILED.*$2.*c
 if held runs KeepsNoMemory; then
   row memory "the same before and after $(property runs) runs and $(property shapes) changes of shape"
 else
-  row memory "not the same before and after: see $log"
+  row memory "not the same before and after, or not seen: see $log"
 fi
 if held launches IssuesARun; then
   row "a run" "$(property calls) calls to the driver, $(property launches) a launch, none between launches that waits or allocates"
