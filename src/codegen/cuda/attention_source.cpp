@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "codegen/cuda/overlap.h"
 #include "codegen/cuda/scalar_source.h"
 
@@ -245,6 +247,129 @@ carnotAttention(const __grid_constant__ Arguments a) {
 }
 )";
 
+const char* const kFloatTensorCores = R"(
+constexpr int kSizeUp = (kSize + 7) / 8 * 8, kValueUp = (kValue + 7) / 8 * 8;
+constexpr int kPitch = kSizeUp + 4, kValuePitch = kValueUp + 4;
+
+__device__ inline unsigned rounded(float x) {
+  unsigned bits;
+  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(x));
+  return bits;
+}
+__device__ inline void multiplyAdd(float (&d)[4], const unsigned (&a)[4], unsigned b0,
+                                   unsigned b1) {
+  asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
+               "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+               : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+__device__ inline void storePair(Element* to, int column, float low, float high) {
+  if (column < kValue) to[column] = low;
+  if (column + 1 < kValue) to[column + 1] = high;
+}
+
+extern "C" __global__ void __launch_bounds__(kThreads)
+carnotAttention(const __grid_constant__ Arguments a) {
+  extern __shared__ __align__(16) Element memory[];
+  __shared__ float hidden[kKeys];
+  Element *queries = memory, *keys = queries + kQueries * kPitch, *values = keys + kKeys * kPitch;
+  waitForInputs();
+  const Head h = headOf(a);
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  const int row = lane / 4, column = lane % 4 * 2;  // within a fragment
+  const int query = h.first + warp * 16 + row;      // and query + 8
+  const int visible = keysUpTo(a, min(h.first + kQueries, a.queries) - 1);
+  fetch<kQueries, kSizeUp, kSize, kPitch>(queries, h.q + h.first * a.q.row, a.q.row,
+                                          a.queries - h.first);
+  fetch<kKeys, kSizeUp, kSize, kPitch>(keys, h.k, a.k.row, a.keys);
+  fetch<kKeys, kValueUp, kValue, kValuePitch>(values, h.v, a.v.row, a.keys);
+
+  const Element* own = queries + (warp * 16 + row) * kPitch + lane % 4;
+  float out[kValueUp / 8][4] = {};
+  float most[2] = {nothing(), nothing()}, sum[2] = {0, 0};
+  for (int start = 0; start < visible; start += kKeys) {
+    hide(a, hidden, h.mask, start);
+    arrived<1>();
+    float score[kKeys / 8][4] = {};
+#pragma unroll 4
+    for (int k = 0; k < kSizeUp; k += 8) {
+      const unsigned q[4] = {rounded(own[k]), rounded(own[8 * kPitch + k]), rounded(own[k + 4]),
+                             rounded(own[8 * kPitch + k + 4])};
+#pragma unroll
+      for (int n = 0; n < kKeys / 8; ++n) {
+        const Element* key = keys + (n * 8 + row) * kPitch + k + lane % 4;
+        multiplyAdd(score[n], q, rounded(key[0]), rounded(key[4]));
+      }
+    }
+    __syncthreads();
+    const int next = start + kKeys;
+    fetch<kKeys, kSizeUp, kSize, kPitch>(keys, h.k + next * a.k.row, a.k.row, a.keys - next);
+
+    float top[2] = {most[0], most[1]};
+#pragma unroll
+    for (int n = 0; n < kKeys / 8; ++n) {
+      const float2 pair = *(const float2*)(hidden + n * 8 + column);
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        score[n][i] = masked(a, h.mask, query + i / 2 * 8, start + n * 8 + column + i % 2,
+                             score[n][i], i % 2 ? pair.y : pair.x);
+        top[i / 2] = fmaxf(top[i / 2], score[n][i]);
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      top[i] = fmaxf(top[i], __shfl_xor_sync(~0u, top[i], 1));
+      top[i] = fmaxf(top[i], __shfl_xor_sync(~0u, top[i], 2));
+      const float base = top[i] == nothing() ? 0 : top[i];
+      const float factor = power2(most[i] - base);
+      most[i] = top[i];
+      sum[i] *= factor;
+#pragma unroll
+      for (int n = 0; n < kValueUp / 8; ++n) {
+        out[n][2 * i] *= factor;
+        out[n][2 * i + 1] *= factor;
+      }
+#pragma unroll
+      for (int n = 0; n < kKeys / 8; ++n)
+#pragma unroll
+        for (int j = 2 * i; j < 2 * i + 2; ++j) {
+          score[n][j] = power2(score[n][j] - base);
+          sum[i] += score[n][j];
+        }
+    }
+    arrived<1>();
+    // A lane holds the weights of two neighbours among eight keys: they are the first and the
+    // fifth of its share of k, and the values are read in that order.
+#pragma unroll
+    for (int k = 0; k < kKeys / 8; ++k) {
+      const unsigned p[4] = {rounded(score[k][0]), rounded(score[k][2]), rounded(score[k][1]),
+                             rounded(score[k][3])};
+#pragma unroll
+      for (int n = 0; n < kValueUp / 8; ++n) {
+        const Element* value = values + (k * 8 + column) * kValuePitch + n * 8 + row;
+        multiplyAdd(out[n], p, rounded(value[0]), rounded(value[kValuePitch]));
+      }
+    }
+    __syncthreads();
+    fetch<kKeys, kValueUp, kValue, kValuePitch>(values, h.v + next * a.v.row, a.v.row,
+                                                a.keys - next);
+  }
+  asm volatile("cp.async.wait_group 0;" ::: "memory");
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    sum[i] += __shfl_xor_sync(~0u, sum[i], 1);
+    sum[i] += __shfl_xor_sync(~0u, sum[i], 2);
+    const int at = query + i * 8;
+    if (at >= a.queries) continue;
+    const float inverse = sum[i] > 0 ? 1 / sum[i] : 0;
+    Element* to = h.out + at * a.out.row;
+#pragma unroll
+    for (int n = 0; n < kValueUp / 8; ++n)
+      storePair(to, n * 8 + column, out[n][2 * i] * inverse, out[n][2 * i + 1] * inverse);
+  }
+}
+)";
+
 // Eight threads share two queries: each has every eighth key's score and value's element.
 const char* const kFloats = R"(
 constexpr int kSizeUp = (kSize + 3) / 4 * 4, kValueUp = (kValue + 7) / 8 * 8;
@@ -340,6 +465,9 @@ carnotAttention(const __grid_constant__ Arguments a) {
 }  // namespace
 
 int AttentionVariant::sharedBytes() const {
+  if (dtype == DType::F32 && tf32)
+    return 4 *
+           ((queries() + keys) * (roundedUp(size, 8) + 4) + keys * (roundedUp(valueSize, 8) + 4));
   if (dtype == DType::F32)
     return 4 * ((queries() + keys) * (roundedUp(size, 4) + 4) + keys * roundedUp(valueSize, 8) +
                 queries() * (keys + 1));
@@ -363,7 +491,7 @@ std::string attentionSource(const AttentionVariant& variant) {
       variant.queries(), 32 * variant.warps, static_cast<int>(variant.mask), variant.perKey,
       variant.causal, variant.wide, loaded(maskType, "element"));
   text += kPrelude;
-  text += floats ? kFloats : kTensorCores;
+  text += !floats ? kTensorCores : variant.tf32 ? kFloatTensorCores : kFloats;
   return text;
 }
 

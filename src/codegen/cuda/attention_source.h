@@ -10,9 +10,10 @@ namespace carnot::cuda {
 // What the code of an attention depends on.
 struct AttentionVariant {
   enum class Mask : uint8_t { None, Keep, Add };  // Keep: Bool
-  DType dtype = DType::F16;                       // F16, BF16: on tensor cores; F32: in float32
+  DType dtype = DType::F16;                       // F16, BF16: on tensor cores; F32
+  bool tf32 = false;                              // F32: on tensor cores too, rounded
   int size = 64, valueSize = 64;                  // of a query and a key; of a value
-  int warps = 4;                                  // of 16 queries each; of 8 for F32
+  int warps = 4;                                  // of 16 queries each; of 8 without tensor cores
   int keys = 64;                                  // held at a time
   Mask mask = Mask::None;
   DType maskType = DType::F32;  // of Add
@@ -21,8 +22,9 @@ struct AttentionVariant {
   bool wide = true;  // rows start at multiples of 16 bytes and hold whole ones
   friend auto operator<=>(const AttentionVariant&, const AttentionVariant&) = default;
 
-  int queries() const { return warps * (dtype == DType::F32 ? 8 : 16); }  // of a block
-  int sharedBytes() const;                                                // of a block
+  bool onTensorCores() const { return dtype != DType::F32 || tf32; }
+  int queries() const { return warps * (onTensorCores() ? 16 : 8); }  // of a block
+  int sharedBytes() const;                                            // of a block
 };
 
 // The one structure that the function gets. Strides in elements; those of the mask in its own.

@@ -12,6 +12,7 @@ using Place = Loop::Place;
 using Kind = Loop::Operand::Kind;
 
 constexpr size_t kMaxOperands = 32, kMaxTemporaries = 8;
+constexpr int kMostHeldBytes = 48;  // of an input that only a later pass reads, by thread
 
 const char* const kPackPrelude = R"(
 template <typename T, int N> struct alignas(sizeof(T) * N) Pack {
@@ -273,18 +274,22 @@ class Writer {
   // Whether an operand's elements move as packs: densely, at the same place as the loop's.
   bool inPacks(int operand) const { return vector_ > 1 && !variant_.fixed[operand]; }
 
-  // Whether an input is read by several passes: it is loaded once, before the first.
+  // Whether an input is loaded before the first pass: when several passes read it, or when a later
+  // one does and it takes few registers, so that nothing waits for it between passes.
   bool isPreloaded(int operand) const {
     if (!inRegisters() || variant_.fixed[operand]) return false;
     if (loop_.operands[operand].kind != Kind::Input) return false;
     int passes = 0;
-    for (const Loop::Pass& pass : loop_.passes) {
+    bool first = false;
+    for (size_t p = 0; p < loop_.passes.size(); ++p) {
       bool reads = false;
-      for (const Place& place : pass.elements.inputs)
+      for (const Place& place : loop_.passes[p].elements.inputs)
         reads |= place.kind == Place::Kind::Operand && place.index == operand;
       passes += reads;
+      first |= reads && p == 0;
     }
-    return passes > 1;
+    const int bytes = variant_.perThread * dtypeBits(loop_.operands[operand].dtype) / 8;
+    return passes > 1 || (passes == 1 && !first && bytes <= kMostHeldBytes);
   }
 
   void openPacks() {

@@ -100,6 +100,7 @@ std::string expressionOf(const ScalarProgram& program, const ScalarNode& node,
     case ScalarOp::Mul:
       return wrapping("*");
     case ScalarOp::Div:
+      if (type == DType::F16) return fmt::format("__fdividef({}, {})", a, b);
       return real ? plain("/") : fmt::format("divide({}, {})", a, b);
     case ScalarOp::Fma:
       if (real) return call("fma", type, fmt::format("{}, {}, {}", a, b, c));

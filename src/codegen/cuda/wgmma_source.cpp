@@ -107,14 +107,15 @@ carnotProduct(const __grid_constant__ Arguments a) {
   constexpr int kWorkers = kRows * 2;
 
   unsigned tile = blockIdx.x / kSplit;
-  const unsigned rank = kSplit > 1 ? clusterRank() : 0;
-  const unsigned down = (a.m + kRows - 1) / kRows, across = (a.n + kColumns - 1) / kColumns;
+  const int part = kSplit > 1 ? (int)clusterRank() : 0;
+  const unsigned down = (a.m + kRows - 1) / kRows;
+  const unsigned across = (a.n + kColumns - 1) / kColumns;
   const int m = tile % down * kRows;
   tile /= down;
   const int n = tile % across * kColumns;
   const long long matrix = tile / across;
   const int pieces = (a.k + kPiece - 1) / kPiece;
-  const int first = pieces * (int)rank / kSplit, count = pieces * ((int)rank + 1) / kSplit - first;
+  const int first = pieces * part / kSplit, count = pieces * (part + 1) / kSplit - first;
 
   if (threadIdx.x == 0) {
     for (int s = 0; s < kStages; ++s) {
@@ -148,8 +149,13 @@ carnotProduct(const __grid_constant__ Arguments a) {
     };
     if (a.mapped) {
       if (leader) {
-        // The weights are nobody's result.
+        // The weights are nobody's result: they are on their way, the first of them here and the
+        // others to the second cache, while the kernel before still runs.
         for (int i = 0; i < kStages && i < count; ++i) fetchWeights(i);
+        if (m == 0)
+          for (int i = kStages; i < count; ++i)
+            asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;"
+                         :: "l"(weights + (first + i) * pitch), "r"(columns * 128));
         waitForInputs();
         for (int i = 0; i < kStages && i < count; ++i) fetchLeft(i);
         for (int i = kStages; i < count; ++i) {
@@ -170,6 +176,7 @@ carnotProduct(const __grid_constant__ Arguments a) {
       }
     }
     __syncwarp();
+    // A block stays as long as others read its sums.
     if (kSplit > 1) {
       clusterBarrier();
       clusterBarrier();
@@ -220,9 +227,9 @@ carnotProduct(const __grid_constant__ Arguments a) {
     clusterBarrier();
   else
     asm volatile("bar.sync 1, %0;" :: "n"(kWorkers) : "memory");
-  constexpr int kShare = kRows / kSplit, kUnits = kShare * (kColumns / 8);
+  constexpr int kPart = kRows / kSplit, kUnits = kPart * (kColumns / 8);
   for (int u = threadIdx.x; u < kUnits; u += kWorkers) {
-    const int r = (int)rank * kShare + u / (kColumns / 8), c = u % (kColumns / 8) * 8;
+    const int r = part * kPart + u / (kColumns / 8), c = u % (kColumns / 8) * 8;
     if (m + r >= a.m || n + c >= a.n) continue;
     float x[8];
     if (kSplit > 1) {

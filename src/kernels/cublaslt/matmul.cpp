@@ -84,7 +84,9 @@ std::optional<Epilogue> epilogueOf(const Problem& problem, const Product& produc
     Epilogue epilogue;
     if (before.region.outputs[0] != anchor->firstOutput) {
       auto tail = pointwiseTail(before.region, anchor->firstOutput, before.tensorTypes());
-      auto matched = tail ? matchEpilogue(product, tail->program) : std::nullopt;
+      // The same operands, unless some are numbers.
+      const bool same = tail && tail->operands.size() == product.operands.size();
+      auto matched = same ? matchEpilogue(product, tail->program) : std::nullopt;
       if (!matched || matched->residual >= 0 ||
           matched->activation != LtProductSpec::Activation::None)
         return std::nullopt;
@@ -338,10 +340,10 @@ class CublasLtMatMul final : public Kernel {
     const auto& product = std::get<Product>(read);
     const Cost cost = costAt(problem, shapes);
     const bool half = product.dtype == DType::F16 || product.dtype == DType::BF16;
-    const double rate = half ? 3.2e12 : product.tf32 ? 1.6e12 : 0.35e12;  // of a multiprocessor
+    const double rate = half ? 4.2e12 : product.tf32 ? 1.9e12 : 0.38e12;  // of a multiprocessor
     const double pass = epilogueOf(problem, product) ? 0 : 2e-6;
-    return 4.5e-6 + pass +
-           1e-7 *
+    return 5.5e-6 + pass +
+           3e-7 *
                static_cast<double>(parameter(configuration, "choice", 0, LtProduct::kChoices - 1)) +
            std::max(cost.flops / (rate * problem.device.multiprocessors),
                     cost.bytes / problem.device.memoryBandwidth);

@@ -38,6 +38,7 @@ std::variant<Refusal, Analysis> analyze(const Problem& problem) {
   if (variant.dtype != DType::F32 && variant.dtype != DType::F16 && variant.dtype != DType::BF16)
     return Refusal{
         fmt::format("attends in float32, float16 or bfloat16, not {}", dtypeName(variant.dtype))};
+  variant.tf32 = variant.dtype == DType::F32 && problem.tf32;
   variant.size = static_cast<int>(out.size);
   variant.valueSize = static_cast<int>(out.valueSize);
   variant.causal = out.causal != Causal::None;
@@ -190,7 +191,10 @@ class CudaAttention final : public Kernel {
                                   plainLayouts(problem.inputs.size()),
                                   plainLayouts(problem.outputs.size())});
     };
-    if (variant.dtype == DType::F32) {
+    if (variant.tf32) {
+      for (int64_t warps : {1, 2, 4, 8}) offer(warps, 32);
+      for (int64_t warps : {2, 4}) offer(warps, 64);
+    } else if (variant.dtype == DType::F32) {
       for (int64_t warps : {2, 4}) offer(warps, 32);
     } else {
       for (int64_t warps : {1, 2, 4, 8}) offer(warps, 64);
@@ -217,7 +221,9 @@ class CudaAttention final : public Kernel {
     auto ceilDivide = [](int64_t a, int64_t b) { return (a + b - 1) / b; };
     const int64_t blocks = q.batches * q.heads * ceilDivide(q.length, variant.queries());
     const int64_t keyBlocks = ceilDivide(k.length, variant.keys);
-    const double rate = variant.dtype == DType::F32 ? 1e11 : 1.5e12;  // of a multiprocessor
+    const double rate = !variant.onTensorCores() ? 1e11
+                        : variant.tf32           ? 5e11
+                                                 : 1.5e12;  // of a multiprocessor
     const double work =
         2.0 * variant.queries() * variant.keys * (analysis.size + analysis.valueSize);
     const double loaded = 2.0 * variant.keys * (analysis.size + analysis.valueSize);

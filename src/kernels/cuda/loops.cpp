@@ -116,7 +116,7 @@ LoopVariant variantOf(const Loop& loop, const LoopShape& shape) {
     if (each <= count) variant.perThread = count;
   // A warp's rows of up to 32 elements a thread stay in registers.
   if (!variant.alongLanes && variant.threads == 32 && variant.perThread == 0)
-    variant.perThread = 32;
+    variant.perThread = each <= 24 ? 24 : 32;
   if (variant.alongLanes || variant.nested || variant.perThread == 0) return variant;
   for (int vector = std::min(vectorOf(loop), variant.perThread); vector > 1; vector /= 2)
     if (row % vector == 0 && evenlyVectored(loop, shape, variant.fixed, vector)) {

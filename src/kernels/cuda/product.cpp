@@ -50,6 +50,39 @@ std::vector<int64_t> matrixOffsets(std::span<const int64_t> dims, size_t matrixA
   return offsets;
 }
 
+// The one number that a tensor of the problem is known to be.
+std::optional<double> knownNumber(const TensorDesc& desc) {
+  if (!desc.constant || desc.constant->empty() || desc.constant->count() != 1 ||
+      !isFloat(desc.dtype))
+    return std::nullopt;
+  return desc.constant->toDoubles()[0];
+}
+
+// Known numbers among the tail's operands become part of its code.
+void foldNumbers(PointwiseTail& tail, const Problem& problem) {
+  std::vector<int> left;
+  std::vector<uint16_t> places(tail.operands.size() + 1, 0);
+  std::vector<std::optional<double>> numbers(tail.operands.size() + 1);
+  for (size_t i = 0; i < tail.operands.size(); ++i) {
+    const int operand = tail.operands[i];
+    if (problem.region.isInput(operand)) numbers[i + 1] = knownNumber(problem.inputs[operand]);
+    if (numbers[i + 1]) continue;
+    left.push_back(operand);
+    places[i + 1] = static_cast<uint16_t>(left.size());
+  }
+  for (ScalarNode& node : tail.program.nodes) {
+    if (node.op != ScalarOp::Input || node.index == 0) continue;
+    if (const auto number = numbers[node.index]) {
+      node.op = ScalarOp::Constant;
+      node.value = *number;
+      node.index = 0;
+    } else {
+      node.index = places[node.index];
+    }
+  }
+  tail.operands = std::move(left);
+}
+
 }  // namespace
 
 std::variant<Refusal, Product> readProduct(const Problem& problem) {
@@ -83,6 +116,7 @@ std::variant<Refusal, Product> readProduct(const Problem& problem) {
   if (!tail) return Refusal{"the steps behind it are not pointwise"};
   if (types[region.outputs[0]].shape != result.shape)
     return Refusal{"the steps behind it change the shape"};
+  foldNumbers(*tail, problem);
   if (auto reason = cuda::refuseScalars(tail->program)) return Refusal{*reason};
   if (tail->operands.size() > cuda::ProductTail::kMostOperands)
     return Refusal{fmt::format("the steps behind it read at most {} tensors",

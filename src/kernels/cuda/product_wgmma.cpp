@@ -112,6 +112,7 @@ Tensor packed(const Analysis& analysis, const Tensor& weights) {
 
 struct Tile {
   int rows, columns, split;
+  friend bool operator==(const Tile&, const Tile&) = default;
 };
 constexpr Tile kTiles[] = {{64, 32, 1},   {64, 32, 2},   {64, 32, 4},   {64, 64, 1},
                            {64, 64, 2},   {64, 64, 4},   {64, 128, 1},  {128, 64, 1},
@@ -224,8 +225,7 @@ Tile tileOf(const Configuration& configuration) {
   };
   const Tile tile{value("rows", 128), value("columns", 256), value("split", 8)};
   for (const Tile& known : kTiles)
-    if (known.rows == tile.rows && known.columns == tile.columns && known.split == tile.split)
-      return tile;
+    if (known == tile) return tile;
   throwBadParameters("a tile that the kernel does not have");
 }
 
@@ -309,11 +309,15 @@ class CudaProduct final : public Kernel {
     const double multiplied =
         tile.rows * tile.columns / 32.0 * (product.dtype == DType::F32 ? 2 : 1);
     const double loaded = (tile.rows + tile.columns) * 128.0 / 50;
-    constexpr double kClock = 1.7e9;
-    const double waves = std::max(1.0, blocks / problem.device.multiprocessors);
-    const double inWhole = tile.rows + tile.columns > 256 ? std::ceil(waves) : waves;
-    return 2.5e-6 + (tile.split > 1 ? 0.7e-6 : 0) +
-           inWhole * (pieces * std::max(multiplied, loaded) / kClock + 0.6e-6);
+    constexpr double kClock = 1.75e9;
+    const double waves = blocks / problem.device.multiprocessors;
+    const double time = pieces * std::max(multiplied, loaded) / kClock + 1e-6;
+    const double all = waves <= 1                       ? time
+                       : tile.rows + tile.columns > 256 ? 1.35 * std::ceil(waves) * time
+                                                        : 1.35 * waves * time;
+    // Rows that no tensor map describes are read element by element.
+    const bool mapped = analysis.k * analysis.elementBytes() % 16 == 0;
+    return 1.5e-6 + (tile.split > 1 ? 1e-6 : 0) + (mapped ? 1 : 20) * all;
   }
 
   Prepared prepare(const Problem& problem, const Configuration& configuration) const override {
