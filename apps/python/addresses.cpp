@@ -49,6 +49,25 @@ class AddressContext {
   }
   void setInput(int index, uintptr_t address) { inputs_.at(index) = pointer(address); }
   void setOutput(int index, uintptr_t address) { outputs_.at(index) = pointer(address); }
+  // Of an output that depends on data: asked within the run, with bytes and shape, for an address.
+  // None lets go of the last.
+  void setOutputAllocator(int index, nb::object allocate) {
+    if (allocate.is_none()) return context_.setOutputAllocator(index, {});
+    const TensorInfo& info = context_.engine().outputs().at(index);
+    context_.setOutputAllocator(
+        index,
+        [allocate = std::move(allocate), name = info.name](size_t bytes,
+                                                           std::span<const int64_t> dims) -> void* {
+          uintptr_t address = 0;
+          {
+            nb::gil_scoped_acquire held;
+            address = nb::cast<uintptr_t>(allocate(bytes, Shape(dims.begin(), dims.end())));
+          }
+          deviceMemory().checkUsable(pointer(address), bytes, fmt::format("output {}", name),
+                                     DeviceMemory::Access::Write);
+          return pointer(address);
+        });
+  }
 
   void run() {
     Turn turn(*this);
@@ -119,6 +138,7 @@ class AddressContext {
     const auto& inputs = context_.engine().inputs();
     const auto& outputs = context_.engine().outputs();
     for (size_t i = 0; i < outputs.size(); ++i) {
+      if (outputs[i].dependsOnData) continue;
       size_t bytes = bytesOf(outputs[i], context_.outputShape(static_cast<int>(i)));
       memory.checkUsable(outputs_[i], bytes, fmt::format("output {}", outputs[i].name),
                          DeviceMemory::Access::Write);
@@ -148,6 +168,8 @@ void bindAddressContext(nb::module_& m) {
       .def("output_shape", &AddressContext::outputShape)
       .def("set_input", &AddressContext::setInput)
       .def("set_output", &AddressContext::setOutput)
+      .def("set_output_allocator", &AddressContext::setOutputAllocator, nb::arg("index"),
+           nb::arg("allocate").none())
       .def("run", &AddressContext::run)
       .def("run_timed", &AddressContext::runTimed)
       .def("run_watched", &AddressContext::runWatched)

@@ -60,6 +60,17 @@ class Bench {
     }
     for (size_t i = 0; i < engine.outputs().size(); ++i) {
       const TensorInfo& info = engine.outputs()[i];
+      if (info.dependsOnData) {
+        context_.setOutputAllocator(
+            static_cast<int>(i),
+            [this, &info, memory = Tensor()](size_t, std::span<const int64_t> dims) mutable {
+              std::vector<int64_t>& shape = report_.outputShapes[info.name];
+              shape.assign(dims.begin(), dims.end());
+              if (memory.empty() || memory.dims() != shape) memory = Tensor(info.dtype, shape);
+              return memory.as<void>();
+            });
+        continue;
+      }
       auto dims = context_.outputShape(static_cast<int>(i));
       std::vector<int64_t>& shape = report.outputShapes[info.name] = {dims.begin(), dims.end()};
       tensors_.emplace_back(info.dtype, shape);

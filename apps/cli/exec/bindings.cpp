@@ -62,6 +62,14 @@ Bindings::Bindings(const Engine& engine, const Shapes& shapes, const InferenceFl
     if (output) announce(binding, file, *output);
   }
   for (const TensorInfo& info : engine.outputs()) {
+    if (info.dependsOnData) {
+      find(info);
+      if (output)
+        output->info(
+            fmt::format("Created output binding for {} of {}: its dimensions depend on data",
+                        info.name, info.toString()));
+      continue;
+    }
     auto dims = context_.outputShape(info.name);
     Binding& binding = add(info, {dims.begin(), dims.end()}, false);
     context_.setOutput(info.name, binding.device.get());
@@ -75,6 +83,17 @@ Binding& Bindings::add(const TensorInfo& info, std::vector<int64_t> dims, bool i
   binding.host.resize(dtypeBytes(info.dtype, binding.count()));
   binding.device = allocateOnDevice(binding.host.size());
   return bindings_.emplace_back(std::move(binding));
+}
+
+void Bindings::find(const TensorInfo& info) {
+  Binding& binding = bindings_.emplace_back(Binding{info, {}, false, {}, {}});
+  context_.setOutputAllocator(
+      info.name, [&binding, room = size_t(0)](size_t bytes, std::span<const int64_t> dims) mutable {
+        binding.dims.assign(dims.begin(), dims.end());
+        binding.host.resize(bytes);
+        if (!binding.device || bytes > room) binding.device = allocateOnDevice(room = bytes);
+        return binding.device.get();
+      });
 }
 
 void Bindings::copyInputs() {

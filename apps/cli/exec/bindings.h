@@ -3,6 +3,7 @@
 #include <carnot/runtime.h>
 
 #include <cstddef>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -33,15 +34,17 @@ class Bindings {
            const Output* output);
 
   Context& context() { return context_; }
-  const std::vector<Binding>& all() const { return bindings_; }
+  const std::deque<Binding>& all() const { return bindings_; }
   void copyInputs();   // host to device
   void copyOutputs();  // device to host
 
  private:
+  // An output whose dims and memory a run decides.
+  void find(const TensorInfo& info);
   Binding& add(const TensorInfo& info, std::vector<int64_t> dims, bool input);
 
   Context context_;
-  std::vector<Binding> bindings_;
+  std::deque<Binding> bindings_;  // which the context knows by address
 };
 
 }  // namespace carnot::cli::exec

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import _carnot
@@ -146,6 +147,11 @@ class IExecutionContext(Reporting, BindingRuns, DebugTensors):
             return Dims(self._shapes[name]) if name in self._shapes else shape_of(info)
         if self._unset():
             return shape_of(info)
+        if info.depends_on_data:
+            try:
+                return Dims(self._native.output_shape(place))
+            except Error:  # before the run that decides
+                return shape_of(info)
         with self._reporting():
             return Dims(self._native.output_shape(place))
         return Dims()
@@ -159,8 +165,9 @@ class IExecutionContext(Reporting, BindingRuns, DebugTensors):
         missing = self._unset()
         if not missing:
             try:
-                for place in range(len(self._engine._outputs)):
-                    self._native.output_shape(place)
+                for place, info in enumerate(self._engine._outputs):
+                    if not info.depends_on_data:
+                        self._native.output_shape(place)
             except Error as error:
                 self._fail(error)
                 raise RuntimeError(str(error)) from error
@@ -229,8 +236,9 @@ class IExecutionContext(Reporting, BindingRuns, DebugTensors):
         """Bytes between layers at the shapes set; 0 when shapes are missing."""
         if not self._unset():
             with self._reporting():
-                for place in range(len(self._engine._outputs)):
-                    self._native.output_shape(place)
+                for place, info in enumerate(self._engine._outputs):
+                    if not info.depends_on_data:
+                        self._native.output_shape(place)
                 return self._native.memory()[0]
         return 0
 
@@ -303,13 +311,24 @@ class IExecutionContext(Reporting, BindingRuns, DebugTensors):
             self._fail(f"no shape set for {', '.join(missing)}", "the shape of every dynamic input",
                        "call set_input_shape")
             return False
+        try:
+            return self._run_at(addresses, stream)
+        finally:
+            for name in self._allocators:  # which refer to this context
+                if self._engine._find(name).depends_on_data:
+                    self._native.set_output_allocator(self._engine._index(name)[1], None)
+
+    def _run_at(self, addresses: dict[str, int], stream: int) -> bool:
         with self._reporting():
             shapes = self._allocate(addresses, stream)
-            absent = [name for name in self._engine._tensors if name not in addresses]
+            absent = [name for name in self._engine._tensors
+                      if name not in addresses and name not in shapes]
             if absent:
                 raise Error("InvalidArgument", f"no address set for {', '.join(absent)}",
                             "the address of every input and output", "call set_tensor_address")
             for name, address in addresses.items():
+                if self._engine._find(name).depends_on_data:
+                    continue
                 is_input, place = self._engine._index(name)
                 (self._native.set_input if is_input else self._native.set_output)(place, address)
             self._times = []
@@ -325,9 +344,16 @@ class IExecutionContext(Reporting, BindingRuns, DebugTensors):
         return False
 
     def _allocate(self, addresses: dict[str, int], stream: int) -> dict[str, Dims]:
-        """Asks the allocators for memory; gives the shapes of their outputs."""
-        shapes = {}
+        """Asks the allocators for memory; gives the shapes of their outputs.
+
+        Those of shapes that depend on data are asked within the run, which fills in the shapes."""
+        shapes: dict[str, Dims] = {}
         for name, allocator in self._allocators.items():
+            if self._engine._find(name).depends_on_data:
+                shapes[name] = Dims()
+                self._native.set_output_allocator(self._engine._index(name)[1], partial(
+                    self._found, name, allocator, addresses, stream, shapes))
+                continue
             shape = self._native.output_shape(self._engine._index(name)[1])
             size = int(-(-volume(shape) * self._engine.get_tensor_dtype(name).itemsize // 1))
             address = allocator.reallocate_output_async(name, addresses.get(name, 0), size,
@@ -338,3 +364,15 @@ class IExecutionContext(Reporting, BindingRuns, DebugTensors):
             addresses[name] = operator.index(address or 0)
             shapes[name] = Dims(shape)
         return shapes
+
+    def _found(self, name: str, allocator: IOutputAllocator, addresses: dict[str, int], stream: int,
+               shapes: dict[str, Dims], size: int, shape: list[int]) -> int:
+        """Memory for an output whose shape a run has found."""
+        address = allocator.reallocate_output_async(name, addresses.get(name, 0), size, _ALIGNMENT,
+                                                    stream)
+        if not address and size:
+            raise Error("OutOfMemory", f"the output allocator gave no memory for {name}",
+                        f"{size} bytes")
+        addresses[name] = operator.index(address or 0)
+        shapes[name] = Dims(shape)
+        return addresses[name]

@@ -162,8 +162,9 @@ class ICudaEngine(Reporting, BindingNames):
         for index, info in enumerate(self._inputs):
             shape = shapes[info.name][2] if self._enforces(profile) else typical[info.name]
             context.set_input_shape(index, shape)
-        for index in range(len(self._outputs)):
-            context.output_shape(index)
+        for index, info in enumerate(self._outputs):
+            if not info.depends_on_data:
+                context.output_shape(index)
         return context
 
     def _enforces(self, profile: int) -> bool:
