@@ -224,6 +224,8 @@ def raw(array: np.ndarray) -> bytes:
 def keep_gpu(result: pathlib.Path) -> None:
     """{operator: {type: "device", "host" or what failed}}."""
     kept: dict[str, dict[str, str]] = collections.defaultdict(dict)
+    if GPU.exists():
+        kept.update(json.loads(GPU.read_text()))
     for case in json.loads(result.read_text()):
         kept[case["operator"]][case["type"]] = case["where"]
     GPU.write_text(json.dumps({name: dict(sorted(types.items()))

@@ -43,7 +43,9 @@ void importAttention(OnnxNode& node) {
                      .causal = node.attributeInt("is_causal", 0) != 0,
                      .left = node.attributeInt("left_window_size", -1),
                      .right = node.attributeInt("right_window_size", -1),
-                     .offset = past ? node.shapeOf(node.input(4))[2] : Dim(0),
+                     .offset = past ? node.shapeOf(ofRank(node, node.input(4), 4,
+                                                          "[batch, heads, length, size]"))[2]
+                                    : Dim(0),
                      .lengths = node.input(6)};
   if (past != node.hasInput(5))
     throw Error(ErrorCode::InvalidModel, "one of past_key and past_value", "both or neither");

@@ -63,6 +63,13 @@ OnnxNode::Ref emitDims(OnnxNode& node, const std::vector<Dim>& values) {
   return node.emit(Operator::of(std::move(symbolic)), std::span<const OnnxNode::Ref>());
 }
 
+OnnxNode::Ref ofRank(const OnnxNode& node, OnnxNode::Ref x, size_t rank, std::string_view dims) {
+  if (node.rankOf(x) != rank)
+    throw Error(ErrorCode::InvalidModel,
+                fmt::format("a tensor of shape {}", node.shapeOf(x).toString()), std::string(dims));
+  return x;
+}
+
 OnnxNode::Ref emitReshape(OnnxNode& node, OnnxNode::Ref x, Shape shape) {
   if (node.shapeOf(x) == shape) return x;
   return node.emit(Operator::of(Reshape{std::move(shape)}), {x});

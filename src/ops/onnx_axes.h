@@ -15,6 +15,8 @@ std::optional<std::vector<int64_t>> importAxes(const OnnxNode& node, size_t inpu
                                                std::string_view attribute, size_t rank);
 // Attribute `name`, non-negative.
 int64_t importAxis(const OnnxNode& node, std::string_view name, int64_t fallback, size_t rank);
+// x, which must have the rank: throws Error (InvalidModel) saying what it should be.
+OnnxNode::Ref ofRank(const OnnxNode& node, OnnxNode::Ref x, size_t rank, std::string_view dims);
 // Input i's integers as dims; throws Error (Unsupported) when they are computed from data.
 std::vector<Dim> importDims(const OnnxNode& node, size_t i);
 // 1-D int64 constant.

@@ -147,12 +147,13 @@ void importMultiHeadAttention(OnnxNode& node) {
     const Shape s = node.shapeOf(x);
     return emitReshape(node, emitSlice(node, x, 3, i, i + 1), {s[0], s[1], s[2] * s[4]});
   };
-  if (node.rankOf(q) == 5) {
+  const auto isPacked = [&](Ref x) { return x && node.rankOf(x) == 5; };
+  if (isPacked(q)) {
     const Ref packed = q;
     q = part(packed, 0);
     k = part(packed, 1);
     v = part(packed, 2);
-  } else if (k && node.rankOf(k) == 5) {
+  } else if (isPacked(k)) {
     const Ref packed = k;
     k = part(packed, 0);
     v = part(packed, 1);
@@ -161,10 +162,9 @@ void importMultiHeadAttention(OnnxNode& node) {
   if (const Ref bias = node.input(3)) {
     int64_t start = 0;
     const auto biased = [&](Ref x) {
-      const auto size = node.shapeOf(x)[node.rankOf(x) - 1].tryConstant();
-      if (node.rankOf(x) != 3 || !size)
-        node.unsupported(fmt::format("a bias of {}", node.shapeOf(x).toString()),
-                         "[batch, length, a constant size]");
+      const auto size =
+          node.shapeOf(ofRank(node, x, 3, "[batch, length, heads * size]"))[2].tryConstant();
+      if (!size) node.unsupported("a bias of a symbolic size", "a constant one");
       const Ref own = emitSlice(node, bias, 0, start, start + *size);
       start += *size;
       return sum(node, x, own);
@@ -184,7 +184,7 @@ void importMultiHeadAttention(OnnxNode& node) {
   if (node.hasInput(6) != node.hasInput(7))
     throw Error(ErrorCode::InvalidModel, "one of past_key and past_value", "both or neither");
   if (node.hasInput(6)) {
-    call.offset = node.shapeOf(node.input(6))[2];
+    call.offset = node.shapeOf(ofRank(node, node.input(6), 4, "[batch, heads, length, size]"))[2];
     call.k = emitConcat(node, 2, node.input(6), call.k);
     call.v = emitConcat(node, 2, node.input(7), call.v);
   }

@@ -47,7 +47,7 @@ Heads headsOf(OnnxNode& node) {
   const int64_t size = width / parts;
   const auto part = [&](Ref x, int64_t start, int64_t heads) {
     if (packed) x = emitSlice(node, x, 2, start * size, (start + heads) * size);
-    const Shape s = node.shapeOf(x);
+    const Shape s = node.shapeOf(ofRank(node, x, 3, "[batch, sequence, heads * size]"));
     return emitReshape(node, x, {s[0], s[1], heads, size});
   };
   if (packed)
@@ -103,7 +103,8 @@ void importGroupQueryAttention(OnnxNode& node) {
     start = node.emit(Operator::of(Max{}), {start, zero});
   }
   if (node.attributeInt("do_rotary", 0) != 0) {
-    const Ref cosines = node.requireInput(7), sines = node.requireInput(8);
+    const Ref cosines = ofRank(node, node.requireInput(7), 2, "[positions, half]");
+    const Ref sines = ofRank(node, node.requireInput(8), 2, "[positions, half]");
     Ref positions = node.input(9);
     if (!positions) {
       positions = emitReshape(node, emitPositions(node, heads.q, 1), {1, sequence});
@@ -111,7 +112,7 @@ void importGroupQueryAttention(OnnxNode& node) {
         positions =
             node.emit(Operator::of(Add{}), {positions, emitReshape(node, start, {shape[0], 1})});
     }
-    const auto half = node.shapeOf(cosines)[node.rankOf(cosines) - 1].tryConstant();
+    const auto half = node.shapeOf(cosines)[1].tryConstant();
     if (!half) node.unsupported("tables of symbolic width", "a constant one");
     const auto turn = [&](Ref x) {
       return emitRotary(node, {.x = x,
@@ -136,7 +137,8 @@ void importGroupQueryAttention(OnnxNode& node) {
   if (past) {
     // A past as long as all keys together is the buffer of the present.
     bool grows = true;
-    const Dim held = node.shapeOf(node.input(3))[2];
+    const Dim held =
+        node.shapeOf(ofRank(node, node.input(3), 4, "[batch, heads, length, size]"))[2];
     if (auto total = node.contentsOf(node.requireInput(6)); total && total->size() == 1) {
       const auto longest = (*total)[0].tryConstant(), buffer = held.tryConstant();
       grows = !(longest && buffer && *longest <= *buffer) &&

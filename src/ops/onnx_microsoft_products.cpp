@@ -151,6 +151,9 @@ void importGatherBlockQuantized(OnnxNode& node) {
   Ref data = node.requireInput(0), scale = node.requireInput(2), zero = node.input(3);
   const Shape shape = node.shapeOf(data);
   const auto rank = shape.rank();
+  if (rank == 0) throw Error(ErrorCode::InvalidModel, "a table without rows", "rank 1 or more");
+  ofRank(node, scale, rank, "a scale for each block");
+  if (zero) ofRank(node, zero, rank, "a zero point for each block");
   const int64_t block = node.attributeInt("block_size", 128);
   const int64_t axis = importAxis(node, "gather_axis", 0, rank);
   if (axis != 0 || importAxis(node, "quantize_axis", 1, rank) != static_cast<int64_t>(rank) - 1)

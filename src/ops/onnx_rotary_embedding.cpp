@@ -128,9 +128,10 @@ void importMicrosoftRotaryEmbedding(OnnxNode& node) {
     node.unsupported("batches packed into one", "a batch of sequences");
   if (node.attributeFloat("scale", 1) != 1)
     node.unsupported("angles with a scale", "a scale of 1", "scale the tables");
-  const Ref given = node.requireInput(0), cache = node.requireInput(2);
+  const Ref given = node.requireInput(0);
+  const Ref cache = ofRank(node, node.requireInput(2), 2, "[positions, half]");
   const Shape shape = node.shapeOf(given);
-  const auto half = node.shapeOf(cache)[node.rankOf(cache) - 1].tryConstant();
+  const auto half = node.shapeOf(cache)[1].tryConstant();
   if (!half) node.unsupported("tables of symbolic width", "a constant one");
   int64_t heads = node.attributeInt("num_heads", 0);
   if (heads == 0 && shape.rank() == 3)

@@ -414,3 +414,35 @@ def test_refuses_by_name(case, word):
     with pytest.raises(carnot.Error, match=word) as caught:
         run_ours(case)
     assert caught.value.code == "Unsupported"
+
+
+def mutations(case):
+    """The case with one input of another rank, type or size, left out, or one attribute changed."""
+    for i, array in enumerate(case.inputs):
+        if array is None:
+            continue
+        flat = array.reshape(-1)
+        others = [None, flat, flat[:1].reshape(()), flat[:0], array[None], array[..., None],
+                  array.astype(np.float64), array.astype(np.int64), array.astype(bool),
+                  np.concatenate([array, array]) if array.ndim else flat]
+        for other in others:
+            yield dataclasses.replace(case, inputs=[*case.inputs[:i], other, *case.inputs[i + 1:]])
+    for name, value in case.attributes.items():
+        changed = [[-1], [1 << 40] * 9] if isinstance(value, list) else [0, -1, 3, 1 << 40]
+        if isinstance(value, (str, float)):
+            changed = ["", "x"] if isinstance(value, str) else [float("nan"), -1e30]
+        for other in changed:
+            yield dataclasses.replace(case, attributes={**case.attributes, name: other})
+
+
+@pytest.mark.parametrize("case", ALL, ids=lambda case: f"{case.operator}: {case.name}")
+def test_mutated_nodes_are_refused_or_imported(case):
+    output = onnx.helper.make_tensor_value_info
+    for mutated in mutations(case):
+        model = onnx.load_from_string(model_of(dataclasses.replace(mutated, symbolic=False)))
+        # An output declared as what it cannot be: what matters is that importing ends.
+        for value in model.graph.output:
+            value.CopyFrom(output(value.name, TensorProto.STRING, None))
+        with pytest.raises(carnot.Error) as caught:
+            carnot.build(model.SerializeToString(), threads=1)
+        assert caught.value.code in ("InvalidModel", "Unsupported", "InvalidArgument"), caught.value
