@@ -177,6 +177,9 @@ static void infer(const Deferred& node, InferContext& context) {
                       node.outputCount >= 0 && node.outputCount <= 1024,
                   fmt::format("{} inputs, {} outputs", node.inputCount, node.outputCount),
                   "the inputs of the node");
+  context.require(node.wanted.size() == context.outputs.size(),
+                  fmt::format("{} outputs of the node", node.wanted.size()),
+                  fmt::format("{}", context.outputs.size()));
   inferFound(context, node.types, node.ranks, node.dims);
 }
 
