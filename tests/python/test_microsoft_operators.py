@@ -405,6 +405,7 @@ REFUSED = [
     (Case("", "FusedGemm", [reals(3, 4), reals(4, 5)], {"activation": "Wave"}), "Wave"),
     (Case("", "MatMulNBits", [reals(3, 32), levels(8, 1, 12), reals(8)],
           {"K": 32, "N": 8, "block_size": 32, "bits": 3}), "3 bits"),
+    (Case("", "ReorderInput", [reals(1, 3, 4, 4)], domain="com.microsoft.nchwc"), "EXTENDED"),
     (Case("", "QOrderedMatMul", [reals(3, 4)]), "QOrderedMatMul"),
 ]
 

@@ -16,6 +16,8 @@ bool isStandard(std::string_view domain) { return domain.empty() || domain == "a
 
 // What is known of a type that cannot be imported.
 std::string explain(const OnnxNodeProto& node, int opset) {
+  if (node.domain == "com.microsoft.nchwc")
+    return "optimized by onnxruntime for one machine; save with ORT_ENABLE_EXTENDED at most";
   std::vector<std::string> all = supportedOnnxTypes(node.domain);
   for (const std::string& type : all)
     if (type == node.type) {
