@@ -62,7 +62,8 @@ std::optional<std::vector<TensorType>> typesAt(const std::vector<Guess>& guesses
     if (fresh) {
       if (input->constant) {
         copy->second = graph.addConstant(input->name, input->constant);
-      } else if (isOperand(input)) {
+      } else if (isOperand(input) && !(anyDims && input == given.inputs[0])) {
+        // With any dims the first input is data, if short: its parts are no operand's matter.
         copy->second = graph.addConstant(input->name, guessed(input->type, guesses[next++]));
       } else {
         TensorType type = input->type;
