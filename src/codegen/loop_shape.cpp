@@ -49,11 +49,16 @@ std::vector<Axis> makeAxes(const Loop& loop, std::span<const OperandDims> operan
     if (axis.extent != 1 && axis.extent != extent) refuseDims(operand, extent, axis.extent);
     axis.extent = extent;
   };
+  bool channelsLast = false;
   for (size_t k = 0; k < operands.size(); ++k) {
     const Loop::Operand& operand = loop.operands[k];
     const bool isBlocked = operands[k].layout.kind == Layout::Kind::ChannelBlocked;
+    const bool isLast = operands[k].layout.kind == Layout::Kind::ChannelsLast;
     ensure(!isBlocked || operands[k].layout.block == block, "a loop's operands share one block");
-    int64_t stride = 1;
+    ensure(!isLast || (!blocked && loop.channelGroups == 1 && operands[k].dims.size() >= 3),
+           "channels-last operands have channels, and none in groups or blocks");
+    channelsLast |= isLast;
+    int64_t stride = isLast ? std::max<int64_t>(operands[k].dims[1], 1) : 1;
     if (isBlocked) {
       axes.back().strides[k] = 1;
       widen(axes.back(), block, operand);
@@ -66,12 +71,15 @@ std::vector<Axis> makeAxes(const Loop& loop, std::span<const OperandDims> operan
       ensure(isBlocked || !blocked || !isChannel || extent == 1,
              "a plain operand of a blocked loop has one channel");
       Axis& axis = axes[operand.axes[i]];
-      axis.strides[k] = extent == 1 ? 0 : stride;
+      axis.strides[k] = extent == 1 ? 0 : isLast && isChannel ? 1 : stride;
       widen(axis, extent, operand);
+      if (isLast && isChannel) continue;
       stride *= std::max<int64_t>(extent, 1);  // nothing is read where an extent is 0
     }
   }
   splitGroups(loop, axes);
+  if (channelsLast)
+    std::rotate(axes.begin() + loop.channelAxis, axes.begin() + loop.channelAxis + 1, axes.end());
   return axes;
 }
 

@@ -46,11 +46,12 @@ struct LoopShape {
 // One operand's tensor.
 struct OperandDims {
   std::vector<int64_t> dims;  // logical; of a Count none
-  Layout layout;              // plain or channel-blocked
+  Layout layout;
 };
 
 // `block`: of the channel-blocked layout that the loop runs in; 1 for a loop in plain layout. A
-// blocked loop's operands are blocked by it, or plain with extent 1 at the channel axis.
+// blocked loop's operands are blocked by it, or plain with extent 1 at the channel axis. Where an
+// operand is channels-last, the loop's innermost axis is that of the channels.
 // `maxPeriod`: the largest period that the code can take.
 // Throws Error (InvalidModel) when the dims do not broadcast, Error (Unsupported) when the reduced
 // axes do not fit two loops.

@@ -19,8 +19,11 @@ class Assignment {
       : graph_(graph), tactics_(tactics), options_(options) {
     for (const auto& node : graph.nodes())
       if (node->region) order_.push_back(node.get());
-    // Bytes that a copy of this size moves a second: read and write of memory beyond the caches.
-    bandwidth_ = 8e9 * std::sqrt(static_cast<double>(options.device.threads));
+    // Bytes that a copy of this size moves a second: read and write of memory beyond the caches. A
+    // GPU turns channels at half the pace of its memory.
+    const bool isGpu = options.device.memoryBandwidth > 0;
+    bandwidth_ = isGpu ? options.device.memoryBandwidth / 2
+                       : 8e9 * std::sqrt(static_cast<double>(options.device.threads));
   }
 
   // Starts from each node's candidate that `rank` likes best.

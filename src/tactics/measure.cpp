@@ -5,9 +5,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <limits>
+#include <map>
 #include <random>
 #include <set>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/threads.h"
@@ -25,13 +28,17 @@ double secondsSince(Clock::time_point start) {
 
 constexpr int kMostRuns = 12;
 constexpr int kFewestRuns = 3;
-constexpr double kEnoughSeconds = 0.03;  // of timed runs for one candidate
-constexpr double kIssuedSeconds = 1e-3;  // of runs launched together
-constexpr double kHopelessRatio = 1.6;   // slower than the best by this much: one run suffices
+constexpr double kEnoughSeconds = 0.03;          // of timed runs for one candidate
+constexpr double kIssuedSeconds = 1e-3;          // of runs launched together
+constexpr size_t kMostCopies = 20;               // of weights that runs take turns at
+constexpr size_t kFewConstantBytes = 256 << 10;  // below, as many copies stay in the cache
+constexpr int64_t kMostFresh = 1 << 20;          // random elements; longer tensors repeat them
+constexpr size_t kMostKept = size_t{4} << 30;    // bytes of random tensors on a device
+constexpr double kHopelessRatio = 1.6;  // slower than the best by this much: one run suffices
 
 // Small values of both signs: no denormals, no overflow in long sums; indices stay in range.
 void fillRandom(const TensorView& view, std::mt19937& random) {
-  int64_t count = view.count();
+  const int64_t count = std::min(view.count(), kMostFresh);
   if (view.dtype == DType::F32) {
     auto* data = view.as<float>();
     for (int64_t i = 0; i < count; ++i)
@@ -41,13 +48,21 @@ void fillRandom(const TensorView& view, std::mt19937& random) {
       view.storeDouble(i, static_cast<double>(random() % 2000) / 1000.0 - 1.0);
   } else {
     std::fill_n(view.as<std::byte>(), view.bytes(), std::byte{0});
+    return;
   }
+  const size_t fresh = dtypeBytes(view.dtype, count);
+  for (size_t at = fresh; at < view.bytes(); at += fresh)
+    std::memcpy(view.as<std::byte>() + at, view.as<std::byte>(),
+                std::min(fresh, view.bytes() - at));
 }
 
-// How many candidates are timed for one problem.
-size_t timedCandidates(int level) {
-  constexpr size_t kByLevel[] = {0, 1, 3, 5, 8, std::numeric_limits<size_t>::max()};
-  return kByLevel[std::clamp(level, 0, 5)];
+// How many candidates are timed for one problem. A GPU's libraries propose several ways that no
+// cost model tells apart.
+size_t timedCandidates(int level, const DeviceTraits& device) {
+  constexpr size_t kAll = std::numeric_limits<size_t>::max();
+  constexpr size_t kByLevel[] = {0, 1, 3, 5, 8, kAll}, kOnGpu[] = {0, 1, 4, 8, 12, kAll};
+  const auto row = static_cast<size_t>(std::clamp(level, 0, 5));
+  return device.multiprocessors > 0 ? kOnGpu[row] : kByLevel[row];
 }
 
 // Gives candidates without a measured time their estimate, in proportion to those beside them.
@@ -86,6 +101,8 @@ struct Timer::State {
   std::unique_ptr<Event> start, end;
   std::shared_ptr<ThreadPool> pool;
   std::mt19937 random{1};
+  std::map<std::tuple<DType, int64_t, int>, std::shared_ptr<Buffer>> kept;
+  size_t keptBytes = 0;
 
   // Where kernels may read the bytes.
   std::shared_ptr<Buffer> onDevice(const Tensor& tensor) {
@@ -94,6 +111,22 @@ struct Timer::State {
     device->copyToDevice(buffer->data(), tensor.data(), tensor.bytes(), *stream);
     stream->synchronize();
     return buffer;
+  }
+  // Random numbers where kernels may read them. A device keeps them for the next candidates.
+  std::shared_ptr<Buffer> randomTensor(DType dtype, const std::vector<int64_t>& dims, int input) {
+    const std::tuple key(dtype, elementCount(dims), input);
+    const bool keeps = !device->sharesHostMemory();
+    if (auto found = kept.find(key); keeps && found != kept.end()) return found->second;
+    Tensor tensor(dtype, dims);
+    fillRandom(tensor.view(), random);
+    std::shared_ptr<Buffer> buffer = onDevice(tensor);
+    if (!keeps) return buffer;
+    if (keptBytes + tensor.bytes() > kMostKept) {
+      kept.clear();
+      keptBytes = 0;
+    }
+    keptBytes += tensor.bytes();
+    return kept[key] = buffer;
   }
   // Seconds that the stream takes for what `issue` issues.
   template <typename Issue>
@@ -126,16 +159,11 @@ double Timer::time(const Problem& problem, const Candidate& candidate, const Con
     return held.back()->data();
   };
   Prepared prepared = candidate.kernel->prepare(problem, candidate.configuration);
-  BindArguments bind;
-  bind.parameters = prepared.parameters;
-  for (const Tensor& weight : prepared.weights)
-    bind.weights.push_back({place(weight), weight.dtype(), weight.dims()});
-  bind.device = state_->traits;
-  std::unique_ptr<BoundKernel> bound = candidate.kernel->bind(bind);
-
   ConcreteShapes runtimeShapes;
   runtimeShapes.outputs = shapes.outputs;
   runtimeShapes.symbols = shapes.symbols;
+  size_t constantBytes = 0;
+  for (const Tensor& weight : prepared.weights) constantBytes += weight.bytes();
   std::vector<const void*> inputs;
   std::vector<void*> outputs;
   for (int i : prepared.runtimeInputs) {
@@ -145,10 +173,11 @@ double Timer::time(const Problem& problem, const Candidate& candidate, const Con
       inputs.push_back(nullptr);
     } else if (desc.constant) {
       inputs.push_back(place(*desc.constant));
+      constantBytes += desc.constant->bytes();
     } else {
-      Tensor random(desc.dtype, physicalDims(candidate.configuration.inputs[i], shapes.inputs[i]));
-      fillRandom(random.view(), state_->random);
-      inputs.push_back(place(random));
+      held.push_back(state_->randomTensor(
+          desc.dtype, physicalDims(candidate.configuration.inputs[i], shapes.inputs[i]), i));
+      inputs.push_back(held.back()->data());
     }
   }
   for (size_t i = 0; i < problem.outputs.size(); ++i) {
@@ -161,19 +190,41 @@ double Timer::time(const Problem& problem, const Candidate& candidate, const Con
     for (size_t i = 0; i < inputs.size(); ++i)
       if (prepared.runtimeInputs[i] == static_cast<int>(update.input))
         outputs[update.output] = const_cast<void*>(inputs[i]);
-  std::unique_ptr<Executable> executable = bound->specialize(runtimeShapes);
-  std::shared_ptr<Buffer> workspace =
-      state_->device->allocate(std::max<size_t>(executable->workspaceBytes(), 64));
-  RunArguments arguments{inputs.data(), outputs.data(), workspace->data(), state_->stream.get(),
-                         state_->pool.get()};
 
-  auto run = [&] { executable->run(arguments); };
+  // Between two runs of a network the weights of its other layers pass through a GPU's cache, so
+  // runs take turns at as many copies as outgrow it; what flows between layers stays.
+  size_t copies = 1;
+  if (!state_->device->sharesHostMemory() && constantBytes >= kFewConstantBytes)
+    copies = std::min(kMostCopies, 1 + 2 * state_->traits.l2Bytes / constantBytes);
+  std::vector<std::unique_ptr<BoundKernel>> bound;
+  std::vector<std::unique_ptr<Executable>> executables;
+  std::vector<std::vector<const void*>> inputsOf(copies, inputs);
+  for (size_t copy = 0; copy < copies; ++copy) {
+    BindArguments bind;
+    bind.parameters = prepared.parameters;
+    for (const Tensor& weight : prepared.weights)
+      bind.weights.push_back({place(weight), weight.dtype(), weight.dims()});
+    bind.device = state_->traits;
+    bound.push_back(candidate.kernel->bind(bind));
+    executables.push_back(bound.back()->specialize(runtimeShapes));
+    for (size_t i = 0; copy > 0 && i < inputs.size(); ++i)
+      if (const Tensor* constant = problem.inputs[prepared.runtimeInputs[i]].constant)
+        inputsOf[copy][i] = place(*constant);
+  }
+  std::shared_ptr<Buffer> workspace =
+      state_->device->allocate(std::max<size_t>(executables[0]->workspaceBytes(), 64));
+  size_t turn = 0;
+  auto run = [&] {
+    const size_t copy = turn++ % copies;
+    executables[copy]->run({inputsOf[copy].data(), outputs.data(), workspace->data(),
+                            state_->stream.get(), state_->pool.get()});
+  };
   const double first = state_->time(run);  // touches pages and caches
   // Where issuing work may cost the host more than the work takes, only many runs, launched
   // together, show what it takes.
   int repeats = 1;
   std::unique_ptr<Recording> recording;
-  if (!state_->device->sharesHostMemory() && executable->recordable()) {
+  if (!state_->device->sharesHostMemory() && executables[0]->recordable()) {
     repeats = static_cast<int>(std::clamp(kIssuedSeconds / first, 1.0, 20.0));
     recording = state_->device->record(*state_->stream, [&] {
       for (int i = 0; i < repeats; ++i) run();
@@ -204,7 +255,7 @@ void timeCandidates(TacticMap& tactics, const Graph& graph, const TacticOptions&
   std::unique_ptr<Timer> timer;  // made when something must be timed
   TimingCache local(options.device.fingerprint());
   TimingCache& cache = options.cache ? *options.cache : local;
-  size_t limit = timedCandidates(options.level);
+  size_t limit = timedCandidates(options.level, options.device);
 
   std::vector<Node*> nodes;
   for (const auto& node : graph.nodes())

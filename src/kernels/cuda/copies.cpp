@@ -1,4 +1,8 @@
-// Operators that put elements elsewhere, as strided copies: Transpose, Expand, Slice, Concat.
+// Operators that put elements elsewhere, as strided copies: Transpose, Expand, Slice, Concat,
+// Reformat.
+
+#include <algorithm>
+#include <array>
 
 #include "base/error.h"
 #include "kernels/cuda/strided_copy.h"
@@ -6,6 +10,7 @@
 #include "ops/concat.h"
 #include "ops/elements.h"
 #include "ops/expand.h"
+#include "ops/reformat.h"
 #include "ops/slice.h"
 #include "ops/transpose.h"
 
@@ -46,6 +51,57 @@ Support plain(const Problem& problem) {
   return std::vector<Configuration>{
       {{}, plainLayouts(problem.inputs.size()), plainLayouts(problem.outputs.size())}};
 }
+
+// Elements from one index of each logical axis to its next.
+std::vector<int64_t> stridesIn(Layout layout, const std::vector<int64_t>& dims) {
+  if (layout.isPlain()) return rowMajorStrides(dims);
+  std::vector<int64_t> strides = rowMajorStrides(physicalDims(layout, dims));
+  std::rotate(strides.begin() + 1, strides.end() - 1, strides.end());
+  return strides;
+}
+
+// In plain layout, and channels-last where every tensor of `inputs` and the output are of one rank
+// that has it.
+Support eitherLayout(const Problem& problem, std::span<const int> inputs) {
+  std::vector<Configuration> all = std::get<std::vector<Configuration>>(plain(problem));
+  Configuration last = all[0];
+  if (problem.outputs[0].shape.rank() < 3) return all;
+  for (int input : inputs) {
+    const TensorDesc& desc = problem.inputs[static_cast<size_t>(input)];
+    if (desc.constant || desc.shape.rank() != problem.outputs[0].shape.rank()) return all;
+    last.inputs[static_cast<size_t>(input)] = Layout::channelsLast();
+  }
+  last.outputs[0] = Layout::channelsLast();
+  all.push_back(std::move(last));
+  return all;
+}
+
+class CudaReformat final : public OneStepKernel<Reformat> {
+ public:
+  std::string_view name() const override { return "cuda/copy/reformat"; }
+
+ protected:
+  Support supportsStep(const Reformat&, const OneStep& step, const Problem&) const override {
+    if (!step.has(0)) return Refusal{"copies one tensor"};
+    if (std::string why = cuda::whyNotCopied(step.desc(0).dtype); !why.empty()) return Refusal{why};
+    std::vector<Layout> layouts{Layout::plain()};
+    if (step.desc(0).shape.rank() >= 3) layouts.push_back(Layout::channelsLast());
+    std::vector<Configuration> all;
+    for (Layout from : layouts)
+      for (Layout to : layouts) all.push_back({{}, {from}, {to}});
+    return all;
+  }
+
+  std::unique_ptr<Executable> makeExecutable(const Reformat&, const StoredProblem& stored,
+                                             const ConcreteShapes& shapes) const override {
+    const std::vector<int64_t>& dims = shapes.outputs[0];
+    const Configuration& configuration = stored.configuration;
+    return one(StridedCopy(dims, stridesIn(configuration.inputs[0], dims),
+                           stridesIn(configuration.outputs[0], dims),
+                           bytesOf(stored.problem.inputs[0].dtype), stored.problem.device),
+               0);
+  }
+};
 
 class CudaTranspose final : public OneStepKernel<Transpose> {
  public:
@@ -101,7 +157,7 @@ class CudaSlice final : public OneStepKernel<Slice> {
     // On the device they would be read too late.
     if (!step.desc(1).contents && !step.desc(1).constant)
       return Refusal{"starts that are computed at run time"};
-    return plain(problem);
+    return eitherLayout(problem, std::array{problem.region.steps[0].inputs[0]});
   }
 
   std::unique_ptr<Executable> makeExecutable(const Slice& op, const StoredProblem& stored,
@@ -110,7 +166,8 @@ class CudaSlice final : public OneStepKernel<Slice> {
     const std::vector<int64_t>&x = shapes.inputs[step.position(0)], &y = shapes.outputs[0];
     const std::vector<int64_t> starts = startsOf(step.desc(1), shapes);
     const int bytes = bytesOf(step.desc(0).dtype);
-    std::vector<int64_t> strides = rowMajorStrides(x);
+    const Layout layout = stored.configuration.outputs[0];
+    std::vector<int64_t> strides = stridesIn(layout, x);
     int64_t offset = 0;
     for (size_t i = 0; i < op.axes.size(); ++i) {
       const auto axis = static_cast<size_t>(op.axes[i]);
@@ -122,7 +179,7 @@ class CudaSlice final : public OneStepKernel<Slice> {
       offset += first * strides[axis] * bytes;
       if (y[axis] > 1) strides[axis] *= op.steps[i];
     }
-    return one(StridedCopy(y, strides, rowMajorStrides(y), bytes, stored.problem.device),
+    return one(StridedCopy(y, strides, stridesIn(layout, y), bytes, stored.problem.device),
                step.position(0), offset);
   }
 
@@ -155,14 +212,15 @@ class CudaConcat final : public OneStepKernel<Concat> {
       if (std::string why = cuda::whyNotCopied(step.desc(i).dtype); !why.empty())
         return Refusal{why};
     }
-    return plain(problem);
+    return eitherLayout(problem, problem.region.steps[0].inputs);
   }
 
   std::unique_ptr<Executable> makeExecutable(const Concat& op, const StoredProblem& stored,
                                              const ConcreteShapes& shapes) const override {
     const OneStep step(stored.problem);
     const int bytes = bytesOf(step.desc(0).dtype);
-    const std::vector<int64_t> strides = rowMajorStrides(shapes.outputs[0]);
+    const Layout layout = stored.configuration.outputs[0];
+    const std::vector<int64_t> strides = stridesIn(layout, shapes.outputs[0]);
     const auto axis = static_cast<size_t>(op.axis);
     std::vector<Part> parts;
     int64_t start = 0;
@@ -170,7 +228,7 @@ class CudaConcat final : public OneStepKernel<Concat> {
       const size_t input = step.position(i);
       const std::vector<int64_t>& dims = shapes.inputs[input];
       parts.push_back(
-          {StridedCopy(dims, rowMajorStrides(dims), strides, bytes, stored.problem.device), input,
+          {StridedCopy(dims, stridesIn(layout, dims), strides, bytes, stored.problem.device), input,
            0, start * strides[axis] * bytes});
       start += dims[axis];
     }
@@ -180,6 +238,10 @@ class CudaConcat final : public OneStepKernel<Concat> {
 
 }  // namespace
 
+const Kernel& cudaReformat() {
+  static const CudaReformat kernel;
+  return kernel;
+}
 const Kernel& cudaTranspose() {
   static const CudaTranspose kernel;
   return kernel;

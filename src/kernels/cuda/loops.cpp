@@ -62,6 +62,40 @@ std::vector<int> inputsRead(const Problem& problem, const Loop& loop) {
   return inputs;
 }
 
+// Whether a tensor may lie channels-last in a loop that does.
+bool turns(const Loop& loop, const TensorDesc& desc) {
+  return !desc.constant && loop.rank >= 3 && desc.shape.rank() == static_cast<size_t>(loop.rank);
+}
+
+// The layouts that the loop runs in: plain, and channels-last throughout; where only pixels are
+// reduced to one, the result also plain, which is the same.
+std::vector<Configuration> layoutsOf(const Problem& problem, const Loop& loop) {
+  Configuration plain{
+      {}, plainLayouts(problem.inputs.size()), plainLayouts(problem.outputs.size())};
+  std::vector<Configuration> all{plain};
+  if (loop.channelAxis != 1 || loop.rank < 3 || loop.channelGroups > 1) return all;
+  for (const Loop::Operand& operand : loop.operands)
+    if (!std::ranges::is_sorted(operand.axes)) return all;
+  bool pixels = true;
+  for (int axis = 2; axis < loop.rank; ++axis) pixels &= loop.reduced[axis];
+  if (loop.hasRows() && !pixels) return all;
+  Configuration last = plain;
+  for (size_t i = 0; i < problem.inputs.size(); ++i)
+    if (problem.inputs[i].present && turns(loop, problem.inputs[i]))
+      last.inputs[i] = Layout::channelsLast();
+  if (last.inputs == plain.inputs) return all;
+  Configuration flat = last;  // what comes out has one pixel
+  bool onePixel = true;
+  for (size_t i = 0; i < problem.outputs.size(); ++i) {
+    const Shape& shape = problem.outputs[i].shape;
+    if (turns(loop, problem.outputs[i])) last.outputs[i] = Layout::channelsLast();
+    for (size_t axis = 2; axis < shape.rank(); ++axis) onePixel &= shape[axis].tryConstant() == 1;
+  }
+  if (last.outputs != flat.outputs && onePixel) all.push_back(flat);
+  all.push_back(last);
+  return all;
+}
+
 int64_t ceilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // How many blocks of so many threads fill the device.
@@ -247,8 +281,10 @@ class BoundLoop final : public BoundKernel {
     if (auto* refusal = std::get_if<Refusal>(&analyzed)) throwBadParameters(refusal->reason);
     loop_ = std::move(std::get<Loop>(analyzed));
     if (!arguments.weights.empty()) throwBadParameters("weights that the loop does not have");
-    if (stored_.configuration.inputs != plainLayouts(stored_.problem.inputs.size()) ||
-        stored_.configuration.outputs != plainLayouts(stored_.problem.outputs.size()))
+    if (std::ranges::none_of(layoutsOf(stored_.problem, loop_), [&](const Configuration& one) {
+          return one.inputs == stored_.configuration.inputs &&
+                 one.outputs == stored_.configuration.outputs;
+        }))
       throwBadParameters("the layouts are not the loop's");
     runtimeInputs_ = inputsRead(stored_.problem, loop_);
     compileAhead();
@@ -261,9 +297,11 @@ class BoundLoop final : public BoundKernel {
       if (operand.kind == Kind::Count)
         operands.push_back({});
       else if (operand.kind == Kind::Output)
-        operands.push_back({shapes.outputs[operand.index], {}});
+        operands.push_back(
+            {shapes.outputs[operand.index], stored_.configuration.outputs[operand.index]});
       else
-        operands.push_back({types[operand.index].shape.concrete(), {}});
+        operands.push_back(
+            {types[operand.index].shape.concrete(), stored_.configuration.inputs[operand.index]});
     }
     const LoopShape shape = shapeLoop(loop_, operands, 1, 1);
     const LoopVariant variant = variantOf(loop_, shape);
@@ -311,8 +349,7 @@ class LoopKernel final : public Kernel {
   Support supports(const Problem& problem) const override {
     auto analyzed = loopOf(problem, rows_);
     if (auto* refusal = std::get_if<Refusal>(&analyzed)) return std::move(*refusal);
-    return std::vector<Configuration>{
-        {{}, plainLayouts(problem.inputs.size()), plainLayouts(problem.outputs.size())}};
+    return layoutsOf(problem, std::get<Loop>(analyzed));
   }
 
   Prepared prepare(const Problem& problem, const Configuration& configuration) const override {

@@ -13,6 +13,12 @@
 
 namespace carnot::cuda {
 
+// Of the pointwise modes that have them.
+struct CudnnBounds {
+  std::optional<double> lowerClip = {}, upperClip = {}, lowerSlope = {};
+  std::optional<double> eluAlpha = {}, swishBeta = {}, softplusBeta = {};
+};
+
 // A few operations for cuDNN to carry out as one, as plain data; sums are of float32, those of
 // float64 of float64. Tensors are numbered in the order in which they are added.
 class CudnnGraph {
@@ -32,10 +38,7 @@ class CudnnGraph {
   struct Window {
     std::vector<int64_t> strides, dilations, padsBegin, padsEnd;
   };
-  // Of the pointwise modes that have them.
-  struct Bounds {
-    std::optional<double> lowerClip, upperClip, lowerSlope, eluAlpha, swishBeta, softplusBeta;
-  };
+  using Bounds = CudnnBounds;
 
   int memory(DType dtype, std::vector<int64_t> dims, std::vector<int64_t> strides,
              int alignment = 16);

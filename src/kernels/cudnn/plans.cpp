@@ -17,7 +17,7 @@ using Descriptor = cudnnBackendDescriptor_t;
 constexpr auto kPlanHandle = static_cast<cudnnBackendAttributeName_t>(400);
 
 constexpr int64_t kMostProposals = 64;
-constexpr int64_t kMostWorkspace = 64 << 20;
+constexpr int64_t kMostWorkspace = 32 << 20;
 
 int64_t intAttribute(Descriptor descriptor, cudnnBackendAttributeName_t name) {
   int64_t value = 0, count = 0;
