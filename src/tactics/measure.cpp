@@ -4,12 +4,14 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <limits>
 #include <map>
 #include <random>
 #include <set>
+#include <thread>
 #include <tuple>
 
 #include "base/error.h"
@@ -34,6 +36,7 @@ constexpr size_t kMostCopies = 20;               // of weights that runs take tu
 constexpr size_t kFewConstantBytes = 256 << 10;  // below, as many copies stay in the cache
 constexpr int64_t kMostFresh = 1 << 20;          // random elements; longer tensors repeat them
 constexpr size_t kMostKept = size_t{4} << 30;    // bytes of random tensors on a device
+constexpr double kNeverSeconds = 1e6;            // of what does not run at these shapes
 constexpr double kHopelessRatio = 1.6;  // slower than the best by this much: one run suffices
 
 // Small values of both signs: no denormals, no overflow in long sums; indices stay in range.
@@ -250,6 +253,60 @@ double Timer::time(const Problem& problem, const Candidate& candidate, const Con
   return runs[runs.size() / 2];
 }
 
+namespace {
+
+// Executables of what will be timed, made on all of the host's threads: code that a GPU's kernels
+// compile when a shape first needs it is there when they are timed. What cannot be made fails
+// again, and is told, when it is timed.
+class MadeAhead {
+ public:
+  void want(const Problem& problem, const Candidate& candidate, const ConcreteShapes& shapes) {
+    const std::string key = problemKey(problem, shapes) + candidateKey(candidate);
+    if (known_.insert(key).second) wanted_.push_back({problem, candidate, shapes});
+  }
+
+  void make(const DeviceTraits& traits) {
+    const auto device = openDevice(traits);
+    made_.resize(wanted_.size());
+    std::atomic<size_t> next = 0;
+    const auto pool = ThreadPool::shared(static_cast<int>(std::thread::hardware_concurrency()));
+    pool->run(pool->threads(), [&](int) {
+      device->activate();
+      for (size_t i = next++; i < wanted_.size(); i = next++) {
+        const Wanted& wanted = wanted_[i];
+        try {
+          const Prepared prepared =
+              wanted.candidate.kernel->prepare(wanted.problem, wanted.candidate.configuration);
+          BindArguments bind{prepared.parameters, {}, traits};
+          for (const Tensor& weight : prepared.weights) bind.weights.push_back(weight.view());
+          ConcreteShapes shapes{{}, wanted.shapes.outputs, wanted.shapes.symbols};
+          for (int input : prepared.runtimeInputs)
+            shapes.inputs.push_back(wanted.shapes.inputs[static_cast<size_t>(input)]);
+          made_[i].bound = wanted.candidate.kernel->bind(bind);
+          made_[i].executable = made_[i].bound->specialize(shapes);
+        } catch (const Error&) {
+        }
+      }
+    });
+  }
+
+ private:
+  struct Wanted {
+    const Problem& problem;
+    const Candidate& candidate;
+    ConcreteShapes shapes;
+  };
+  struct Made {
+    std::unique_ptr<BoundKernel> bound;
+    std::unique_ptr<Executable> executable;
+  };
+  std::set<std::string> known_;
+  std::vector<Wanted> wanted_;
+  std::vector<Made> made_;
+};
+
+}  // namespace
+
 void timeCandidates(TacticMap& tactics, const Graph& graph, const TacticOptions& options) {
   Clock::time_point start = Clock::now();
   std::unique_ptr<Timer> timer;  // made when something must be timed
@@ -260,6 +317,22 @@ void timeCandidates(TacticMap& tactics, const Graph& graph, const TacticOptions&
   std::vector<Node*> nodes;
   for (const auto& node : graph.nodes())
     if (node->region && tactics.contains(node.get())) nodes.push_back(node.get());
+  MadeAhead ahead;
+  if (options.device.multiprocessors > 0 && options.budgetSeconds < 0) {
+    for (Node* node : nodes) {
+      const Tactic& tactic = tactics.at(node);
+      if (tactic.candidates.size() == 1) continue;
+      for (const ShapePoint& point : options.points) {
+        const ConcreteShapes shapes = shapesAt(*tactic.problem, point);
+        const std::string problem = problemKey(*tactic.problem, shapes);
+        for (size_t i = 0; i < std::min(limit, tactic.candidates.size()); ++i)
+          if (!cache.find(problem, candidateKey(tactic.candidates[i])))
+            ahead.want(*tactic.problem, tactic.candidates[i], shapes);
+      }
+    }
+    ahead.make(options.device);
+    options.log.verbose(fmt::format("made candidates in {:.2f} s", secondsSince(start)));
+  }
   size_t done = 0, timed = 0;
   bool late = false;
   for (Node* node : nodes) {
@@ -282,7 +355,15 @@ void timeCandidates(TacticMap& tactics, const Graph& graph, const TacticOptions&
               late || (options.budgetSeconds >= 0 && secondsSince(start) > options.budgetSeconds);
           if (late) break;
           if (!timer) timer = std::make_unique<Timer>(options.device);
-          seconds = timer->time(*tactic.problem, candidate, shapes, best * kHopelessRatio);
+          try {
+            seconds = timer->time(*tactic.problem, candidate, shapes, best * kHopelessRatio);
+          } catch (const Error& error) {
+            if (error.code() != ErrorCode::Unsupported) throw;
+            options.log.verbose(fmt::format("{}: {} {} does not run: {}", node->name,
+                                            candidate.kernel->name(),
+                                            candidate.configuration.toString(), error.has()));
+            seconds = kNeverSeconds;
+          }
           cache.put(problem, key, *seconds);
           ++timed;
         }

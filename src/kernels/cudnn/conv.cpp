@@ -413,6 +413,15 @@ class CudnnConv final : public Kernel {
     }
   }
 
+  // At about what large convolutions reach; cuDNN's order among its proposals.
+  double estimate(const Problem& problem, const Configuration& configuration,
+                  const ConcreteShapes& shapes) const override {
+    const DType dtype = problem.outputs[0].dtype;
+    const double efficiency = dtype != DType::F32 ? 8 : problem.tf32 ? 4 : 0.6;
+    const auto choice = static_cast<double>(parameter(configuration, "choice", 0, kChoices - 1));
+    return roofline(costAt(problem, shapes), problem.device, efficiency) * (1 + 0.05 * choice);
+  }
+
   Prepared prepare(const Problem& problem, const Configuration& configuration) const override {
     const auto analyzed = analyze(problem);
     const ConvProblem* conv = std::get_if<ConvProblem>(&analyzed);
