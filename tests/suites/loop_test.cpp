@@ -92,7 +92,7 @@ struct ShapeCase {
   const char* region;
   std::vector<std::vector<int64_t>> inputs;
   std::vector<int64_t> output;
-  int block;          // 1: plain, else every tensor of full rank is blocked
+  int block;          // 1: plain, 0: channels-last, else every tensor is blocked
   const char* shape;  // outer, rows, lanes, repeats x length, periods
 };
 
@@ -131,13 +131,31 @@ TEST(LoopShape, AxesJoinWhereEveryTensorSteps) {
        {2, 20, 1, 1},
        16,
        "4 rows, 16 lanes, 1 x 30, 0 1 0"},
+      // Channels-last: vectors run along the channels.
+      {"(a,b) c=Add(a,b) -> c",
+       {{2, 20, 5, 6}, {2, 20, 5, 6}},
+       {2, 20, 5, 6},
+       0,
+       "1 rows, 1 x 1200, 0 0 0"},
+      {"(a,b) c=Mul(a,b) -> c",
+       {{2, 20, 5, 6}, {2, 20, 1, 1}},
+       {2, 20, 5, 6},
+       0,
+       "2 / 30 rows, 1 x 20, 0 0 0"},
+      {"(a) b=Reduce{kind=1,axes=[2,3]}(a) -> b",
+       {{2, 20, 5, 6}},
+       {2, 20, 1, 1},
+       0,
+       "2 rows, 20 lanes, 1 x 30, 0 1 0"},
   };
   for (const ShapeCase& row : cases) {
     const auto described = describe(row.region, row.inputs);
     ASSERT_TRUE(std::holds_alternative<Loop>(described)) << row.region;
     const Loop& loop = std::get<Loop>(described);
     std::vector<OperandDims> operands;
-    const Layout layout = row.block == 1 ? Layout::plain() : Layout::channelBlocked(row.block);
+    const Layout layout = row.block == 0   ? Layout::channelsLast()
+                          : row.block == 1 ? Layout::plain()
+                                           : Layout::channelBlocked(row.block);
     for (const Loop::Operand& operand : loop.operands) {
       if (operand.kind == Loop::Operand::Kind::Input)
         operands.push_back({row.inputs[static_cast<size_t>(operand.index)], layout});
@@ -146,7 +164,8 @@ TEST(LoopShape, AxesJoinWhereEveryTensorSteps) {
       else
         operands.push_back({});
     }
-    EXPECT_EQ(describeShape(shapeLoop(loop, operands, row.block, 16)), row.shape) << row.region;
+    EXPECT_EQ(describeShape(shapeLoop(loop, operands, std::max(row.block, 1), 16)), row.shape)
+        << row.region;
   }
 }
 

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "devices/cuda/cublaslt.h"
 #include "devices/cuda/cuda_device.h"
+#include "devices/cuda/driver.h"
 #include "devices/cuda/library.h"
 #include "devices/cuda/nvrtc.h"
 
@@ -61,11 +62,17 @@ void withCudnn(const std::function<void(cudnnHandle_t)>& use) {
       idle->pop_back();
     }
   }
-  if (!handle)
-    if (const cudnnStatus_t status = table.create(&handle); status != CUDNN_STATUS_SUCCESS)
+  if (!handle) {
+    // This thread may be recording, which forbids what starting takes unless told otherwise.
+    CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
+    check(driver().cuThreadExchangeStreamCaptureMode(&mode), "leaving a recording alone");
+    const cudnnStatus_t status = table.create(&handle);
+    driver().cuThreadExchangeStreamCaptureMode(&mode);
+    if (status != CUDNN_STATUS_SUCCESS)
       throw Error(ErrorCode::Unsupported,
                   fmt::format("cuDNN does not start: {}", table.getErrorString(status)),
                   "a cuDNN that fits the driver");
+  }
   struct Return {
     cudnnHandle_t handle;
     ~Return() {

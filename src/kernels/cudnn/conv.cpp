@@ -6,6 +6,8 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "codegen/cuda/scalar_source.h"
+#include "kernels/cudnn/finish.h"
 #include "kernels/cudnn/pad.h"
 #include "kernels/cudnn/tail.h"
 #include "kernels/parameters.h"
@@ -33,6 +35,7 @@ struct ConvProblem {
   ScalarProgram tail;         // empty where the result is the convolution's
   std::vector<int> operands;  // inputs of the region behind the tail's Input 0
 
+  bool hasTail() const { return bias >= 0 || !tail.outputs.empty(); }
   bool asymmetric() const { return window.padsBegin != window.padsEnd; }
 };
 
@@ -41,6 +44,7 @@ struct Form {
   Layout layout;        // of the result and of what is added to it
   bool padded = false;  // x is copied first: channels filled up, pads around it
   Layout x;
+  bool split = false;  // what is behind the convolution is a kernel of its own
 };
 
 template <typename Op>
@@ -182,14 +186,14 @@ CudnnGraph graphOf(const Problem& problem, const ConvProblem& conv, const Form& 
   const int weights = add(placed(form.layout, filter, conv.rank), conv.dtype, 16);
   const Placed to = placed(form.layout, result, conv.rank);
   int bias = -1;
-  if (conv.bias >= 0) {
+  if (conv.bias >= 0 && !form.split) {
     std::vector<int64_t> dims(conv.rank, 1);
     dims[1] = result[1];
     bias = add(placed(Layout::channelsLast(), dims, conv.rank),
                problem.inputs[static_cast<size_t>(conv.bias)].dtype, 16);
   }
   std::vector<int> inputs(1);
-  for (size_t i = 0; i < operands.size(); ++i) {
+  for (size_t i = 0; i < operands.size() && !form.split; ++i) {
     const TensorDesc& desc = problem.inputs[static_cast<size_t>(conv.operands[i])];
     const bool follows = liesAs(conv, desc);
     const Layout layout = follows ? form.layout : Layout::plain();
@@ -197,7 +201,7 @@ CudnnGraph graphOf(const Problem& problem, const ConvProblem& conv, const Form& 
                          follows ? alignment(layout) : dtypeBits(desc.dtype) / 8));
   }
   const int last = add(to, conv.dtype, alignment(form.layout));
-  const bool plain = conv.tail.outputs.empty();
+  const bool plain = conv.tail.outputs.empty() || form.split;
   auto passed = [&] { return graph.passed(to.dims, to.strides); };
   const int summed = bias < 0 && plain ? last : passed();
   if (conv.transposed)
@@ -216,19 +220,67 @@ CudnnGraph graphOf(const Problem& problem, const ConvProblem& conv, const Form& 
 
 Form formOf(const Configuration& configuration, const ConvProblem& conv) {
   return {configuration.outputs[0], parameter(configuration, "padded", 0, 1) == 1,
-          configuration.inputs[static_cast<size_t>(conv.x)]};
+          configuration.inputs[static_cast<size_t>(conv.x)],
+          parameter(configuration, "split", 0, 1) == 1};
 }
 
 Configuration configurationOf(const Problem& problem, const ConvProblem& conv, const Form& form,
                               int64_t choice) {
-  Configuration out{{{"choice", choice}, {"padded", int64_t{form.padded}}},
-                    plainLayouts(problem.inputs.size()),
-                    {form.layout}};
+  Configuration out{
+      {{"choice", choice}, {"padded", int64_t{form.padded}}, {"split", int64_t{form.split}}},
+      plainLayouts(problem.inputs.size()),
+      {form.layout}};
   for (int operand : conv.operands)
     if (liesAs(conv, problem.inputs[static_cast<size_t>(operand)]))
       out.inputs[static_cast<size_t>(operand)] = form.layout;
   out.inputs[static_cast<size_t>(conv.x)] = form.x;
   return out;
+}
+
+// What the split form does behind the convolution: the bias first where there is one.
+cuda::ProductTail splitTail(const Problem& problem, const ConvProblem& conv) {
+  cuda::ProductTail tail{.program = {}, .operands = {}, .product = conv.dtype, .out = conv.dtype};
+  ScalarBuilder builder;
+  ScalarValue value = builder.input(0, conv.dtype);
+  std::vector<ScalarValue> inputs;
+  auto addOperand = [&](int input, bool along) {
+    const DType dtype = problem.inputs[static_cast<size_t>(input)].dtype;
+    tail.operands.push_back({dtype, along});
+    return builder.input(static_cast<int>(tail.operands.size()), dtype);
+  };
+  if (conv.bias >= 0) {
+    ScalarValue bias = addOperand(conv.bias, true);
+    value = value + (bias.dtype() == conv.dtype ? bias : builder.cast(bias, conv.dtype));
+  }
+  inputs.push_back(value);
+  for (int operand : conv.operands) {
+    const Shape& shape = problem.inputs[static_cast<size_t>(operand)].shape;
+    const bool along =
+        shape.rank() + 1 >= conv.rank && shape[shape.rank() + 1 - conv.rank].tryConstant() != 1;
+    inputs.push_back(addOperand(operand, along));
+  }
+  const std::vector<ScalarValue> outputs =
+      conv.tail.outputs.empty() ? std::vector{value} : builder.inlined(conv.tail, inputs);
+  tail.program = std::move(builder).finish(outputs);
+  return tail;
+}
+
+bool maySplit(const Problem& problem, const ConvProblem& conv) {
+  const Shape& result = problem.outputs[0].shape;
+  for (int operand : conv.operands) {
+    const Shape& shape = problem.inputs[static_cast<size_t>(operand)].shape;
+    size_t ones = 0, same = 0, axes = 0;
+    for (size_t axis = 0; axis < shape.rank(); ++axis) {
+      const size_t at = axis + conv.rank - shape.rank();
+      if (at < 2) continue;
+      ++axes;
+      ones += shape[axis].tryConstant() == 1;
+      same += shape[axis] == result[at];
+    }
+    if (ones != axes && (same != conv.rank - 2 || shape.rank() != conv.rank)) return false;
+  }
+  return conv.hasTail() && conv.operands.size() < cuda::ProductTail::kMostOperands &&
+         !cuda::refuseScalars(splitTail(problem, conv).program);
 }
 
 // The ways in which tensors may lie; whether cuDNN takes them is another question.
@@ -245,6 +297,11 @@ std::vector<Form> formsOf(const Problem& problem, const ConvProblem& conv) {
     forms.push_back({last, true, last});
   }
   forms.push_back({last, false, last});
+  if (maySplit(problem, conv))
+    for (size_t i = 0, count = forms.size(); i < count; ++i) {
+      forms.push_back(forms[i]);
+      forms.back().split = true;
+    }
   if (conv.dtype == DType::F32) forms.push_back({Layout::plain(), false, Layout::plain()});
   return forms;
 }
@@ -286,9 +343,11 @@ Tensor packedWeights(const Problem& problem, const ConvProblem& conv, const Form
 class ConvExecutable final : public Executable {
  public:
   ConvExecutable(std::shared_ptr<const CudnnPlan> plan, std::unique_ptr<cuda::PadCopy> pad,
-                 size_t x, std::vector<const void*> weights, std::vector<size_t> operands)
+                 std::unique_ptr<cuda::ConvFinish> finish, size_t x,
+                 std::vector<const void*> weights, std::vector<size_t> operands)
       : plan_(std::move(plan)),
         pad_(std::move(pad)),
+        finish_(std::move(finish)),
         x_(x),
         weights_(std::move(weights)),
         operands_(std::move(operands)) {}
@@ -309,6 +368,15 @@ class ConvExecutable final : public Executable {
       x = workspace;
       workspace += roundUp(pad_->bytes());
     }
+    if (finish_) {
+      void* const addresses[] = {const_cast<void*>(x), const_cast<void*>(weights_[0]),
+                                 arguments.outputs[0]};
+      plan_->run(addresses, workspace, *arguments.stream);
+      std::vector<const void*> behind(weights_.begin() + 1, weights_.end());
+      for (size_t operand : operands_) behind.push_back(arguments.inputs[operand]);
+      finish_->run(arguments.outputs[0], behind, *arguments.stream);
+      return;
+    }
     std::vector<void*> addresses{const_cast<void*>(x)};
     for (const void* weight : weights_) addresses.push_back(const_cast<void*>(weight));
     for (size_t operand : operands_)
@@ -320,6 +388,7 @@ class ConvExecutable final : public Executable {
  private:
   std::shared_ptr<const CudnnPlan> plan_;  // null: nothing to do
   std::unique_ptr<cuda::PadCopy> pad_;
+  std::unique_ptr<cuda::ConvFinish> finish_;
   size_t x_;
   std::vector<const void*> weights_;
   std::vector<size_t> operands_;
@@ -345,8 +414,8 @@ class BoundConv final : public BoundKernel {
     const Configuration& has = stored_.configuration;
     const bool holds = std::ranges::any_of(formsOf(stored_.problem, conv_), [&](const Form& form) {
       const Configuration known = configurationOf(stored_.problem, conv_, form, choice_);
-      return form.padded == form_.padded && known.inputs == has.inputs &&
-             known.outputs == has.outputs;
+      return form.padded == form_.padded && form.split == form_.split &&
+             known.inputs == has.inputs && known.outputs == has.outputs;
     });
     if (!holds) throwBadParameters("the layouts are not the convolution's");
     const std::vector<int64_t> w =
@@ -375,6 +444,7 @@ class BoundConv final : public BoundKernel {
     for (int operand : conv_.operands) operands.push_back(positionOf(inputs_, operand));
     std::shared_ptr<const CudnnPlan> plan;
     std::unique_ptr<cuda::PadCopy> pad;
+    std::unique_ptr<cuda::ConvFinish> finish;
     if (elementCount(result) > 0) {
       const auto dims = operandDims(conv_, types);
       const CudnnGraph graph = graphOf(stored_.problem, conv_, form_, x, result, dims);
@@ -383,8 +453,18 @@ class BoundConv final : public BoundKernel {
         pad = std::make_unique<cuda::PadCopy>(x, form_.x, channelsIn(stored_.problem, conv_, form_),
                                               conv_.window.padsBegin, conv_.window.padsEnd,
                                               dtypeBits(conv_.dtype) / 8, stored_.problem.device);
+      if (form_.split) {
+        std::vector<std::vector<int64_t>> behind = dims;
+        if (conv_.bias >= 0) {
+          std::vector<int64_t> bias(conv_.rank, 1);
+          bias[1] = result[1];
+          behind.insert(behind.begin(), bias);
+        }
+        finish = std::make_unique<cuda::ConvFinish>(splitTail(stored_.problem, conv_), result,
+                                                    behind, stored_.problem.device);
+      }
     }
-    return std::make_unique<ConvExecutable>(std::move(plan), std::move(pad),
+    return std::make_unique<ConvExecutable>(std::move(plan), std::move(pad), std::move(finish),
                                             positionOf(inputs_, conv_.x), weights_,
                                             std::move(operands));
   }
@@ -449,6 +529,7 @@ class CudnnConv final : public Kernel {
     std::string why = "the result has no elements";
     if (elementCount(result) <= 0 || elementCount(x) <= 0) return Refusal{why};
     for (const Form& form : formsOf(problem, conv)) {
+      if (form.split && !all.empty()) continue;  // one kernel is better than two
       const auto plans =
           CudnnPlans::of(graphOf(problem, conv, form, x, result, operandDims(conv, types)));
       const auto count = std::min<int64_t>(kChoices, static_cast<int64_t>(plans->count()));
