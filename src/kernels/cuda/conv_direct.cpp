@@ -201,7 +201,8 @@ extern "C" __global__ void __launch_bounds__(256) carnotConv(const __grid_consta
   const unsigned runs = ((unsigned)a.out[2] + kPixels - 1) / kPixels;
   const long long step = (long long)gridDim.x * blockDim.x;
   for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < a.count; i += step) {
-    const unsigned place = (unsigned)(i / chunks), chunk = (unsigned)(i - (long long)place * chunks);
+    const unsigned place = i < 1ll << 32 ? (unsigned)i / chunks : (unsigned)(i / chunks);
+    const unsigned chunk = (unsigned)(i - (long long)place * chunks);
     const unsigned line = place / runs, first = (place - line * runs) * kPixels;
     const unsigned n = line / (unsigned)a.out[1], y = line - n * (unsigned)a.out[1];
     const int width = (int)a.in[2], height = (int)a.in[1];

@@ -17,7 +17,8 @@ namespace carnot {
 namespace {
 
 constexpr int64_t kThreads = 256;
-constexpr size_t kAxes = 3;  // spatial; missing ones, the first, have extent 1
+constexpr int64_t kMost32 = int64_t{1} << 30;  // leaves room for a step beyond the end
+constexpr size_t kAxes = 3;                    // spatial; missing ones, the first, have extent 1
 
 // The structure that the code gets.
 struct Arguments {
@@ -56,18 +57,18 @@ __device__ inline Taps tapsAt(const Axis& axis, int at, bool pads) {
   return taps;
 }
 extern "C" __global__ void __launch_bounds__(256) carnotPool(const __grid_constant__ Arguments a) {
-  const long long step = (long long)gridDim.x * blockDim.x;
-  for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < a.count; i += step) {
-    long long rest = i / a.chunks;
-    const long long chunk = i - rest * a.chunks;
+  const Index step = (Index)gridDim.x * blockDim.x;
+  for (Index i = blockIdx.x * (Index)blockDim.x + threadIdx.x; i < (Index)a.count; i += step) {
+    Index rest = i / (Index)a.chunks;
+    const Index chunk = i - rest * (Index)a.chunks;
     int at[3];
 #pragma unroll
     for (int axis = 2; axis >= 0; --axis) {
-      const long long left = rest / a.axes[axis].out;
-      at[axis] = (int)(rest - left * a.axes[axis].out);
+      const Index left = rest / (Index)a.axes[axis].out;
+      at[axis] = (int)(rest - left * (Index)a.axes[axis].out);
       rest = left;
     }
-    const Memory* x = a.x + rest * a.image + chunk * kVector;
+    const Memory* x = a.x + (long long)rest * a.image + chunk * kVector;
     const bool pads = a.countPads != 0;
     const Taps d = tapsAt(a.axes[0], at[0], pads), h = tapsAt(a.axes[1], at[1], pads),
                w = tapsAt(a.axes[2], at[2], pads);
@@ -77,9 +78,9 @@ extern "C" __global__ void __launch_bounds__(256) carnotPool(const __grid_consta
     for (int k = d.first; k < d.last; ++k)
       for (int j = h.first; j < h.last; ++j)
         for (int l = w.first; l < w.last; ++l) {
-          const long long plane = (d.start + k * a.axes[0].dilation) * a.axes[1].in;
-          const long long line = (plane + h.start + j * a.axes[1].dilation) * a.axes[2].in;
-          const long long place = line + w.start + l * a.axes[2].dilation;
+          const int plane = (d.start + k * (int)a.axes[0].dilation) * (int)a.axes[1].in;
+          const int line = (plane + h.start + j * (int)a.axes[1].dilation) * (int)a.axes[2].in;
+          const long long place = line + w.start + l * (int)a.axes[2].dilation;
           const Pack pack = *(const Pack*)(x + place * a.pixel);
 #pragma unroll
           for (int v = 0; v < kVector; ++v) {
@@ -94,7 +95,7 @@ extern "C" __global__ void __launch_bounds__(256) carnotPool(const __grid_consta
 #pragma unroll
     for (int v = 0; v < kVector; ++v)
       out.at[v] = store(kMax ? result[v] : counted ? result[v] / (Value)counted : Value(0));
-    *(Pack*)(a.y + i * kVector) = out;
+    *(Pack*)(a.y + (long long)i * kVector) = out;
   }
 }
 )";
@@ -116,7 +117,7 @@ std::string lowestOf(DType type) {
   }
 }
 
-std::string sourceOf(DType type, bool max, int vector) {
+std::string sourceOf(DType type, bool max, int vector, bool wide) {
   const std::string value = cuda::valueType(type), memory = cuda::memoryType(type);
   std::string text = cuda::kScalarPrelude;
   text += fmt::format("typedef {} Value;\ntypedef {} Memory;\n", value, memory);
@@ -126,6 +127,7 @@ std::string sourceOf(DType type, bool max, int vector) {
                       cuda::loaded(type, "bits"));
   text += fmt::format("__device__ inline Memory store(Value value) {{ return {}; }}\n",
                       cuda::stored(type, "value"));
+  text += fmt::format("typedef {} Index;\n", wide ? "unsigned long long" : "unsigned");
   return text + kSource;
 }
 
@@ -202,7 +204,8 @@ class CudaPool final : public OneStepKernel<Op> {
     a.pixel = last ? x[1] : 1;
     a.count = elementCount(y) / vector;
     if constexpr (!kMax) a.countPads = op.countIncludePad;
-    return std::make_unique<PoolExecutable>(a, sourceOf(type, kMax, vector), stored.problem.device);
+    return std::make_unique<PoolExecutable>(a, sourceOf(type, kMax, vector, a.count >= kMost32),
+                                            stored.problem.device);
   }
 };
 

@@ -17,7 +17,8 @@ namespace carnot {
 namespace {
 
 constexpr int64_t kThreads = 256;
-constexpr size_t kAxes = 3;  // spatial; missing ones, the first, have extent 1
+constexpr int64_t kMost32 = int64_t{1} << 30;  // leaves room for a step beyond the end
+constexpr size_t kAxes = 3;                    // spatial; missing ones, the first, have extent 1
 
 // The structure that the code gets. Tables hold elements and weights of every output's taps.
 struct Arguments {
@@ -41,18 +42,18 @@ struct Arguments {
 };
 struct alignas(sizeof(Memory) * kVector) Pack { Memory at[kVector]; };
 extern "C" __global__ void __launch_bounds__(256) carnotResize(const __grid_constant__ Arguments a) {
-  const long long step = (long long)gridDim.x * blockDim.x;
-  for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < a.count; i += step) {
-    long long rest = i / a.chunks;
-    const long long chunk = i - rest * a.chunks;
+  const Index step = (Index)gridDim.x * blockDim.x;
+  for (Index i = blockIdx.x * (Index)blockDim.x + threadIdx.x; i < (Index)a.count; i += step) {
+    Index rest = i / (Index)a.chunks;
+    const Index chunk = i - rest * (Index)a.chunks;
     int first[3];
 #pragma unroll
     for (int axis = 2; axis >= 0; --axis) {
-      const long long left = rest / a.axes[axis].out;
-      first[axis] = (int)((rest - left * a.axes[axis].out) * a.axes[axis].taps);
+      const Index left = rest / (Index)a.axes[axis].out;
+      first[axis] = (int)(rest - left * (Index)a.axes[axis].out) * (int)a.axes[axis].taps;
       rest = left;
     }
-    const Memory* x = a.x + rest * a.image + chunk * kVector;
+    const Memory* x = a.x + (long long)rest * a.image + chunk * kVector;
     Pack out;
     if (kCopies) {
       const long long line = (long long)a.axes[0].elements[first[0]] * a.axes[1].in +
@@ -77,12 +78,12 @@ extern "C" __global__ void __launch_bounds__(256) carnotResize(const __grid_cons
 #pragma unroll
       for (int v = 0; v < kVector; ++v) out.at[v] = store(sums[v]);
     }
-    *(Pack*)(a.y + i * kVector) = out;
+    *(Pack*)(a.y + (long long)i * kVector) = out;
   }
 }
 )";
 
-std::string sourceOf(DType type, bool copies, int vector) {
+std::string sourceOf(DType type, bool copies, int vector, bool wide) {
   std::string text = cuda::kScalarPrelude;
   text += fmt::format("typedef {} Value;\ntypedef {} Memory;\n", cuda::valueType(type),
                       cuda::memoryType(type));
@@ -92,6 +93,7 @@ std::string sourceOf(DType type, bool copies, int vector) {
                       cuda::loaded(type, "bits"));
   text += fmt::format("__device__ inline Memory store(Value value) {{ return {}; }}\n",
                       cuda::stored(type, "value"));
+  text += fmt::format("typedef {} Index;\n", wide ? "unsigned long long" : "unsigned");
   return text + kSource;
 }
 
@@ -208,7 +210,8 @@ class CudaResize final : public OneStepKernel<Resize> {
     a.image = last ? pixels * x[1] : pixels;
     a.pixel = last ? x[1] : 1;
     a.count = empty ? 0 : elementCount(y) / vector;
-    return std::make_unique<ResizeExecutable>(a, tables, input, sourceOf(type, copies, vector),
+    return std::make_unique<ResizeExecutable>(a, tables, input,
+                                              sourceOf(type, copies, vector, a.count >= kMost32),
                                               stored.problem.device);
   }
 };

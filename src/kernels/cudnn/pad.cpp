@@ -23,7 +23,9 @@ extern "C" __global__ void __launch_bounds__(256) carnotPad(const __grid_constan
   constexpr int kPack = 16 / sizeof(Element);
   const long long step = (long long)gridDim.x * blockDim.x;
   for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < a.count; i += step) {
-    const unsigned place = (unsigned)(i / a.chunks), chunk = (unsigned)(i - place * a.chunks);
+    const unsigned chunks = (unsigned)a.chunks;
+    const unsigned place = i < 1ll << 32 ? (unsigned)i / chunks : (unsigned)(i / chunks);
+    const unsigned chunk = (unsigned)(i - (long long)place * chunks);
     const unsigned line = place / (unsigned)a.width, x = place - line * (unsigned)a.width;
     const unsigned image = line / (unsigned)a.height, y = line - image * (unsigned)a.height;
     const long long inX = (long long)x - a.left, inY = (long long)y - a.top;
