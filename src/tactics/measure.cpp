@@ -36,7 +36,8 @@ constexpr size_t kMostCopies = 20;               // of weights that runs take tu
 constexpr size_t kFewConstantBytes = 256 << 10;  // below, as many copies stay in the cache
 constexpr int64_t kMostFresh = 1 << 20;          // random elements; longer tensors repeat them
 constexpr size_t kMostKept = size_t{4} << 30;    // bytes of random tensors on a device
-constexpr double kNeverSeconds = 1e6;            // of what does not run at these shapes
+constexpr double kFarSlower = 20;       // than the best by their estimates: not timed on a GPU
+constexpr double kNeverSeconds = 1e6;   // of what does not run at these shapes
 constexpr double kHopelessRatio = 1.6;  // slower than the best by this much: one run suffices
 
 // Small values of both signs: no denormals, no overflow in long sums; indices stay in range.
@@ -59,20 +60,36 @@ void fillRandom(const TensorView& view, std::mt19937& random) {
                 std::min(fresh, view.bytes() - at));
 }
 
-// How many candidates are timed for one problem. A GPU's libraries propose several ways that no
-// cost model tells apart.
-size_t timedCandidates(int level, const DeviceTraits& device) {
+// Which candidates are timed for one problem. On a GPU so many of each kernel, whose libraries
+// propose ways that no cost model tells apart, without those far slower by it.
+std::vector<size_t> timedCandidates(const Tactic& tactic, const TacticOptions& options) {
   constexpr size_t kAll = std::numeric_limits<size_t>::max();
-  constexpr size_t kByLevel[] = {0, 1, 3, 5, 8, kAll}, kOnGpu[] = {0, 1, 4, 8, 12, kAll};
-  const auto row = static_cast<size_t>(std::clamp(level, 0, 5));
-  return device.multiprocessors > 0 ? kOnGpu[row] : kByLevel[row];
+  constexpr size_t kByLevel[] = {0, 1, 3, 5, 8, kAll}, kOfEachOnGpu[] = {0, 1, 3, 5, 8, kAll};
+  const auto level = static_cast<size_t>(std::clamp(options.level, 0, 5));
+  std::vector<size_t> timed;
+  if (tactic.candidates.size() == 1) return timed;
+  if (options.device.multiprocessors == 0) {
+    for (size_t i = 0; i < std::min(kByLevel[level], tactic.candidates.size()); ++i)
+      timed.push_back(i);
+    return timed;
+  }
+  double best = std::numeric_limits<double>::infinity();
+  for (const Candidate& candidate : tactic.candidates) best = std::min(best, candidate.estimate);
+  std::map<const Kernel*, size_t> ofEach;
+  for (size_t i = 0; i < tactic.candidates.size(); ++i) {
+    const Candidate& candidate = tactic.candidates[i];
+    if (level < 5 && candidate.estimate > kFarSlower * best) continue;
+    if (ofEach[candidate.kernel]++ < kOfEachOnGpu[level]) timed.push_back(i);
+  }
+  return timed;
 }
 
 // Gives candidates without a measured time their estimate, in proportion to those beside them.
 void scaleEstimates(Tactic& tactic, size_t point) {
   double ratio = 0;
   for (const Candidate& candidate : tactic.candidates)
-    if (candidate.times[point].measured && candidate.estimate > 0)
+    if (candidate.times[point].measured && candidate.estimate > 0 &&
+        candidate.times[point].seconds < kNeverSeconds)
       ratio = std::max(ratio, candidate.times[point].seconds / candidate.estimate);
   for (Candidate& candidate : tactic.candidates)
     if (!candidate.times[point].measured)
@@ -312,7 +329,6 @@ void timeCandidates(TacticMap& tactics, const Graph& graph, const TacticOptions&
   std::unique_ptr<Timer> timer;  // made when something must be timed
   TimingCache local(options.device.fingerprint());
   TimingCache& cache = options.cache ? *options.cache : local;
-  size_t limit = timedCandidates(options.level, options.device);
 
   std::vector<Node*> nodes;
   for (const auto& node : graph.nodes())
@@ -321,11 +337,10 @@ void timeCandidates(TacticMap& tactics, const Graph& graph, const TacticOptions&
   if (options.device.multiprocessors > 0 && options.budgetSeconds < 0) {
     for (Node* node : nodes) {
       const Tactic& tactic = tactics.at(node);
-      if (tactic.candidates.size() == 1) continue;
       for (const ShapePoint& point : options.points) {
         const ConcreteShapes shapes = shapesAt(*tactic.problem, point);
         const std::string problem = problemKey(*tactic.problem, shapes);
-        for (size_t i = 0; i < std::min(limit, tactic.candidates.size()); ++i)
+        for (size_t i : timedCandidates(tactic, options))
           if (!cache.find(problem, candidateKey(tactic.candidates[i])))
             ahead.want(*tactic.problem, tactic.candidates[i], shapes);
       }
@@ -342,9 +357,8 @@ void timeCandidates(TacticMap& tactics, const Graph& graph, const TacticOptions&
       ConcreteShapes shapes = shapesAt(*tactic.problem, options.points[point]);
       std::string problem = problemKey(*tactic.problem, shapes);
       double best = std::numeric_limits<double>::infinity();
-      size_t tried = 0;
-      for (Candidate& candidate : tactic.candidates) {
-        if (tried++ >= limit || tactic.candidates.size() == 1) break;
+      for (size_t index : timedCandidates(tactic, options)) {
+        Candidate& candidate = tactic.candidates[index];
         std::string key = candidateKey(candidate);
         std::optional<double> seconds = cache.find(problem, key);
         if (!seconds) {
