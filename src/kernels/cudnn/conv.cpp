@@ -45,6 +45,9 @@ struct Form {
   bool padded = false;  // x is copied first: channels filled up, pads around it
   Layout x;
   bool split = false;  // what is behind the convolution is a kernel of its own
+  // Of steps by two: the copy makes channels of each 2 x 2 pixels, for a window half as wide in
+  // steps of one. Few channels fill tensor cores so.
+  bool folded = false;
 };
 
 template <typename Op>
@@ -121,6 +124,16 @@ std::variant<Refusal, ConvProblem> analyze(const Problem& problem) {
   return conv;
 }
 
+// One axis of a folded window: zeros in front of its taps make the pads even.
+struct FoldedAxis {
+  int64_t front = 0, taps = 0;
+};
+FoldedAxis foldedAxis(const Problem& problem, const ConvProblem& conv, size_t axis) {
+  const Shape& w = problem.inputs[static_cast<size_t>(conv.w)].shape;
+  const int64_t front = conv.window.padsBegin[axis] % 2;
+  return {front, (w[2 + axis].tryConstant().value() + front + 1) / 2};
+}
+
 // Elements of one 16-byte access.
 int64_t packOf(DType dtype) { return 128 / dtypeBits(dtype); }
 
@@ -128,7 +141,8 @@ int64_t channelsIn(const Problem& problem, const ConvProblem& conv, const Form& 
   const int64_t channels =
       problem.inputs[static_cast<size_t>(conv.x)].shape[1].tryConstant().value();
   const int64_t pack = packOf(conv.dtype);
-  return form.padded && conv.group == 1 ? (channels + pack - 1) / pack * pack : channels;
+  const int64_t used = form.folded ? 4 * channels : channels;
+  return form.padded && conv.group == 1 ? (used + pack - 1) / pack * pack : used;
 }
 
 // Dims and strides as cuDNN wants them: at least two spatial axes.
@@ -166,7 +180,15 @@ CudnnGraph graphOf(const Problem& problem, const ConvProblem& conv, const Form& 
   auto alignment = [&](Layout layout) { return layout.isPlain() ? bytes : 16; };
   CudnnGraph::Window window = conv.window;
   x[1] = channelsIn(problem, conv, form);
-  if (form.padded) {
+  std::vector<int64_t> filter = problem.inputs[static_cast<size_t>(conv.w)].shape.concrete();
+  if (form.folded) {
+    for (size_t axis = 0; axis + 2 < conv.rank; ++axis) {
+      filter[2 + axis] = foldedAxis(problem, conv, axis).taps;
+      x[2 + axis] = result[2 + axis] + filter[2 + axis] - 1;
+      window.strides[axis] = 1;
+      window.padsBegin[axis] = window.padsEnd[axis] = 0;
+    }
+  } else if (form.padded) {
     for (size_t axis = 0; axis + 2 < conv.rank; ++axis) {
       x[2 + axis] += window.padsBegin[axis] + window.padsEnd[axis];
       window.padsBegin[axis] = window.padsEnd[axis] = 0;
@@ -181,7 +203,6 @@ CudnnGraph graphOf(const Problem& problem, const ConvProblem& conv, const Form& 
   };
   const int from =
       add(placed(form.layout, x, conv.rank), conv.dtype, form.padded ? 16 : alignment(form.layout));
-  std::vector<int64_t> filter = problem.inputs[static_cast<size_t>(conv.w)].shape.concrete();
   if (!conv.transposed && conv.group == 1) filter[1] = x[1];
   const int weights = add(placed(form.layout, filter, conv.rank), conv.dtype, 16);
   const Placed to = placed(form.layout, result, conv.rank);
@@ -221,7 +242,8 @@ CudnnGraph graphOf(const Problem& problem, const ConvProblem& conv, const Form& 
 Form formOf(const Configuration& configuration, const ConvProblem& conv) {
   return {configuration.outputs[0], parameter(configuration, "padded", 0, 1) == 1,
           configuration.inputs[static_cast<size_t>(conv.x)],
-          parameter(configuration, "split", 0, 1) == 1};
+          parameter(configuration, "split", 0, 1) == 1,
+          parameter(configuration, "folded", 0, 1) == 1};
 }
 
 Configuration configurationOf(const Problem& problem, const ConvProblem& conv, const Form& form,
@@ -292,6 +314,10 @@ std::vector<Form> formsOf(const Problem& problem, const ConvProblem& conv) {
   const bool uneven = channels % packOf(conv.dtype) != 0;
   std::vector<Form> forms;
   const bool mayPad = !conv.transposed && conv.rank == 4 && (conv.group == 1 || !uneven);
+  const bool byTwo = conv.window.strides == std::vector<int64_t>{2, 2} &&
+                     conv.window.dilations == std::vector<int64_t>{1, 1};
+  if (mayPad && byTwo && conv.group == 1 && channels <= 4 && !addsX)
+    forms.push_back({last, true, Layout::plain(), false, true});
   if (mayPad && (uneven || conv.asymmetric())) {
     if (!addsX) forms.push_back({last, true, Layout::plain()});
     forms.push_back({last, true, last});
@@ -323,15 +349,29 @@ Tensor packedWeights(const Problem& problem, const ConvProblem& conv, const Form
   const int64_t real = dims[1];
   const int64_t channels =
       !conv.transposed && conv.group == 1 ? channelsIn(problem, conv, form) : real;
-  const int64_t taps = from.count() / (dims[0] * real);
-  Tensor packed(conv.dtype, {dims[0], channels, taps});
+  const size_t axes = conv.rank - 2;
+  std::vector<int64_t> window(dims.begin() + 2, dims.end()), front(axes, 0);
+  for (size_t axis = 0; form.folded && axis < axes; ++axis) {
+    const FoldedAxis folded = foldedAxis(problem, conv, axis);
+    window[axis] = folded.taps;
+    front[axis] = folded.front;
+  }
+  const int64_t taps = from.count() / (dims[0] * real), toTaps = elementCount(window);
+  Tensor packed(conv.dtype, {dims[0], channels, toTaps});
   std::memset(packed.as<char>(), 0, packed.bytes());
   const auto bytes = static_cast<size_t>(dtypeBits(conv.dtype) / 8);
   const bool last = !form.layout.isPlain();
   for (int64_t i = 0; i < dims[0]; ++i)
     for (int64_t c = 0; c < real; ++c)
       for (int64_t t = 0; t < taps; ++t) {
-        const int64_t to = last ? (i * taps + t) * channels + c : (i * channels + c) * taps + t;
+        int64_t channel = c, tap = t;
+        if (form.folded) {
+          const int64_t y = t / dims[3] + front[0], x = t % dims[3] + front[1];
+          channel = (y % 2 * 2 + x % 2) * real + c;
+          tap = y / 2 * window[1] + x / 2;
+        }
+        const int64_t to = last ? (i * toTaps + tap) * channels + channel
+                                : (i * channels + channel) * toTaps + tap;
         std::memcpy(packed.as<char>() + static_cast<size_t>(to) * bytes,
                     static_cast<const char*>(from.data()) +
                         static_cast<size_t>((i * real + c) * taps + t) * bytes,
@@ -415,14 +455,17 @@ class BoundConv final : public BoundKernel {
     const bool holds = std::ranges::any_of(formsOf(stored_.problem, conv_), [&](const Form& form) {
       const Configuration known = configurationOf(stored_.problem, conv_, form, choice_);
       return form.padded == form_.padded && form.split == form_.split &&
-             known.inputs == has.inputs && known.outputs == has.outputs;
+             form.folded == form_.folded && known.inputs == has.inputs &&
+             known.outputs == has.outputs;
     });
     if (!holds) throwBadParameters("the layouts are not the convolution's");
     const std::vector<int64_t> w =
         stored_.problem.inputs[static_cast<size_t>(conv_.w)].shape.concrete();
     const int64_t channels =
         !conv_.transposed && conv_.group == 1 ? channelsIn(stored_.problem, conv_, form_) : w[1];
-    const int64_t taps = elementCount(w) / (w[0] * w[1]);
+    int64_t taps = form_.folded ? 1 : elementCount(w) / (w[0] * w[1]);
+    for (size_t axis = 0; form_.folded && axis + 2 < conv_.rank; ++axis)
+      taps *= foldedAxis(stored_.problem, conv_, axis).taps;
     const int64_t outputs = conv_.transposed ? w[1] * conv_.group : w[0];
     const size_t count = conv_.bias < 0 ? 1 : 2;
     if (arguments.weights.size() != count || arguments.weights[0].dtype != conv_.dtype ||
@@ -449,10 +492,19 @@ class BoundConv final : public BoundKernel {
       const auto dims = operandDims(conv_, types);
       const CudnnGraph graph = graphOf(stored_.problem, conv_, form_, x, result, dims);
       plan = CudnnPlans::of(graph)->plan(static_cast<size_t>(choice_));
-      if (form_.padded)
+      if (form_.padded) {
+        cuda::PadCopy::Window window{conv_.window.padsBegin, conv_.window.padsEnd, form_.folded};
+        for (size_t axis = 0; form_.folded && axis < 2; ++axis) {
+          const FoldedAxis folded = foldedAxis(stored_.problem, conv_, axis);
+          window.begin[axis] += folded.front;
+          // So that the copy is as large as the windows reach, or less where that is enough.
+          window.end[axis] =
+              2 * (result[2 + axis] + folded.taps - 1) - x[2 + axis] - window.begin[axis];
+        }
         pad = std::make_unique<cuda::PadCopy>(x, form_.x, channelsIn(stored_.problem, conv_, form_),
-                                              conv_.window.padsBegin, conv_.window.padsEnd,
-                                              dtypeBits(conv_.dtype) / 8, stored_.problem.device);
+                                              window, dtypeBits(conv_.dtype) / 8,
+                                              stored_.problem.device);
+      }
       if (form_.split) {
         std::vector<std::vector<int64_t>> behind = dims;
         if (conv_.bias >= 0) {

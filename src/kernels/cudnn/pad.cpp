@@ -15,7 +15,7 @@ const char* const kSource = R"(
 struct Arguments {
   const Element* from;
   uint4* to;
-  long long count, chunks, width, height, channels, inWidth, inHeight, left, top;
+  long long count, chunks, width, height, channels, real, inWidth, inHeight, left, top;
   long long imageStride, channelStride, rowStride, pixelStride;
 };
 // 16 bytes of one pixel's channels a thread.
@@ -28,15 +28,20 @@ extern "C" __global__ void __launch_bounds__(256) carnotPad(const __grid_constan
     const unsigned chunk = (unsigned)(i - (long long)place * chunks);
     const unsigned line = place / (unsigned)a.width, x = place - line * (unsigned)a.width;
     const unsigned image = line / (unsigned)a.height, y = line - image * (unsigned)a.height;
-    const long long inX = (long long)x - a.left, inY = (long long)y - a.top;
-    const bool inside = inX >= 0 && inX < a.inWidth && inY >= 0 && inY < a.inHeight;
-    const Element* from = a.from + image * a.imageStride + inY * a.rowStride + inX * a.pixelStride;
+    const Element* image0 = a.from + image * a.imageStride;
     union { Element at[kPack]; uint4 whole; } pack;
     pack.whole = make_uint4(0, 0, 0, 0);
 #pragma unroll
     for (int c = 0; c < kPack; ++c) {
-      const long long channel = chunk * kPack + c;
-      if (inside && channel < a.channels) pack.at[c] = from[channel * a.channelStride];
+      const unsigned channel = chunk * kPack + c;
+      if (channel >= (unsigned)a.channels) break;
+      // Of a folded copy: the place among 2 x 2.
+      const unsigned place = kFold == 1 ? 0 : channel / (unsigned)a.real;
+      const long long inY = (long long)y * kFold + place / 2 - a.top;
+      const long long inX = (long long)x * kFold + place % 2 - a.left;
+      if (inX >= 0 && inX < a.inWidth && inY >= 0 && inY < a.inHeight)
+        pack.at[c] = image0[inY * a.rowStride + inX * a.pixelStride +
+                            (channel - place * (unsigned)a.real) * a.channelStride];
     }
     a.to[i] = pack.whole;
   }
@@ -46,16 +51,17 @@ extern "C" __global__ void __launch_bounds__(256) carnotPad(const __grid_constan
 }  // namespace
 
 PadCopy::PadCopy(std::span<const int64_t> dims, Layout layout, int64_t channels,
-                 std::span<const int64_t> padsBegin, std::span<const int64_t> padsEnd,
-                 int elementBytes, const DeviceTraits& device) {
+                 const Window& window, int elementBytes, const DeviceTraits& device) {
+  const int64_t fold = window.folded ? 2 : 1;
   Arguments& a = arguments_;
-  a.channels = dims[1];
+  a.real = dims[1];
+  a.channels = fold * fold * dims[1];
   a.inHeight = dims[2];
   a.inWidth = dims[3];
-  a.top = padsBegin[0];
-  a.left = padsBegin[1];
-  a.height = dims[2] + padsBegin[0] + padsEnd[0];
-  a.width = dims[3] + padsBegin[1] + padsEnd[1];
+  a.top = window.begin[0];
+  a.left = window.begin[1];
+  a.height = (dims[2] + window.begin[0] + window.end[0]) / fold;
+  a.width = (dims[3] + window.begin[1] + window.end[1]) / fold;
   a.chunks = channels * elementBytes / 16;
   a.count = dims[0] * a.height * a.width * a.chunks;
   a.imageStride = dims[1] * dims[2] * dims[3];
@@ -66,8 +72,8 @@ PadCopy::PadCopy(std::span<const int64_t> dims, Layout layout, int64_t channels,
   bytes_ = static_cast<size_t>(a.count) * 16;
   blocks_ = static_cast<uint32_t>(
       std::min((a.count + kThreads - 1) / kThreads, int64_t{device.multiprocessors} * 16));
-  module_ = moduleOf(fmt::format("typedef {} Element;\n{}",
-                                 elementBytes == 2 ? "unsigned short" : "unsigned", kSource));
+  module_ = moduleOf(fmt::format("typedef {} Element;\nconstexpr unsigned kFold = {};\n{}",
+                                 elementBytes == 2 ? "unsigned short" : "unsigned", fold, kSource));
   function_ = module_->function("carnotPad");
 }
 

@@ -15,9 +15,12 @@ namespace carnot::cuda {
 // theirs, which fill 16 bytes or a multiple. Immutable.
 class PadCopy {
  public:
-  PadCopy(std::span<const int64_t> dims, Layout layout, int64_t channels,
-          std::span<const int64_t> padsBegin, std::span<const int64_t> padsEnd, int elementBytes,
-          const DeviceTraits& device);
+  struct Window {
+    std::vector<int64_t> begin, end;  // zeros around, by axis; below 0: what is left out
+    bool folded = false;  // then each 2 x 2 elements become one of four times the channels
+  };
+  PadCopy(std::span<const int64_t> dims, Layout layout, int64_t channels, const Window& window,
+          int elementBytes, const DeviceTraits& device);
 
   size_t bytes() const { return bytes_; }  // of the copy
   void run(const void* from, void* to, Stream& stream) const;
@@ -27,7 +30,7 @@ class PadCopy {
     const void* from = nullptr;
     void* to = nullptr;
     int64_t count = 0, chunks = 0, width = 0, height = 0;  // of the copy
-    int64_t channels = 0, inWidth = 0, inHeight = 0, left = 0, top = 0;
+    int64_t channels = 0, real = 0, inWidth = 0, inHeight = 0, left = 0, top = 0;
     int64_t imageStride = 0, channelStride = 0, rowStride = 0, pixelStride = 0;
   };
   std::shared_ptr<const Module> module_;
