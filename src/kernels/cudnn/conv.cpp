@@ -248,10 +248,12 @@ Form formOf(const Configuration& configuration, const ConvProblem& conv) {
 
 Configuration configurationOf(const Problem& problem, const ConvProblem& conv, const Form& form,
                               int64_t choice) {
-  Configuration out{
-      {{"choice", choice}, {"padded", int64_t{form.padded}}, {"split", int64_t{form.split}}},
-      plainLayouts(problem.inputs.size()),
-      {form.layout}};
+  Configuration out{{{"choice", choice},
+                     {"padded", int64_t{form.padded}},
+                     {"split", int64_t{form.split}},
+                     {"folded", int64_t{form.folded}}},
+                    plainLayouts(problem.inputs.size()),
+                    {form.layout}};
   for (int operand : conv.operands)
     if (liesAs(conv, problem.inputs[static_cast<size_t>(operand)]))
       out.inputs[static_cast<size_t>(operand)] = form.layout;
