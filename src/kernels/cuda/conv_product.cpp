@@ -1,5 +1,4 @@
-// 1 x 1 convolutions channels-last as products: pixels by channels times weights, by the kernels
-// that multiply matrices.
+// 1 x 1 convolutions channels-last as products: pixels by channels times weights, by cuBLASLt.
 
 #include <fmt/format.h>
 
@@ -16,7 +15,6 @@
 namespace carnot {
 
 const Kernel& cublasLtMatMul();
-const Kernel& cudaProduct();
 
 namespace {
 
@@ -261,10 +259,6 @@ class ConvProduct final : public Kernel {
 
 const Kernel& cublasLtConvProduct() {
   static const ConvProduct kernel("cublaslt/conv", cublasLtMatMul());
-  return kernel;
-}
-const Kernel& cudaConvProduct() {
-  static const ConvProduct kernel("cuda/conv/product", cudaProduct());
   return kernel;
 }
 

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <deque>
 #include <map>
 #include <mutex>
 
@@ -244,6 +245,16 @@ std::shared_ptr<const CudnnPlans> CudnnPlans::of(const CudnnGraph& graph) {
   return entry;
 }
 
+// cuDNN does not give back all memory of a plan that is destroyed: those used last are kept.
+static void keepAlive(std::shared_ptr<const CudnnPlan> plan) {
+  constexpr size_t kMostKept = 1024;
+  static std::mutex mutex;
+  static auto* kept = new std::deque<std::shared_ptr<const CudnnPlan>>;
+  const std::lock_guard lock(mutex);
+  kept->push_back(std::move(plan));
+  if (kept->size() > kMostKept) kept->pop_front();
+}
+
 size_t CudnnPlans::count() const {
   const std::lock_guard lock(state_->mutex);
   state_->propose();
@@ -261,7 +272,8 @@ std::shared_ptr<const CudnnPlan> CudnnPlans::plan(size_t choice) const {
     const std::lock_guard lock(state_->mutex);
     if (auto plan = state_->plans[choice].lock()) return plan;
   }
-  auto plan = state_->plan(choice);
+  std::shared_ptr<const CudnnPlan> plan = state_->plan(choice);
+  keepAlive(plan);
   const std::lock_guard lock(state_->mutex);
   state_->plans[choice] = plan;
   return plan;
