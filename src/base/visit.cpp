@@ -111,6 +111,11 @@ uint64_t hashFields(const FieldMap& fields) {
   return result;
 }
 
+void throwFieldValue(std::string_view name, int64_t value, int64_t last) {
+  throw Error(ErrorCode::InvalidArgument, fmt::format("field {} = {}", name, value),
+              fmt::format("0 to {}", last));
+}
+
 void throwFieldKind(std::string_view name, const FieldValue& value) {
   throw Error(ErrorCode::InvalidArgument,
               fmt::format("field \"{}\" is {} ({})", name, kindName(value), fieldToString(value)),

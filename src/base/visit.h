@@ -2,6 +2,7 @@
 
 #include <carnot/dtype.h>
 
+#include <concepts>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -45,11 +46,25 @@ FieldValue toField(const T& value) {
 
 // Throws Error (InvalidArgument) naming the field when the kinds differ.
 [[noreturn]] void throwFieldKind(std::string_view name, const FieldValue& value);
+// The same when no enumerator has the value.
+[[noreturn]] void throwFieldValue(std::string_view name, int64_t value, int64_t last);
+
+// An enumeration that is a field counts from 0 and says where it ends: `lastOf(E)` beside it gives
+// its last enumerator.
+template <typename E>
+concept CountedEnum = requires(E e) {
+  { lastOf(e) } -> std::same_as<E>;
+};
 
 template <typename T>
 void fromField(std::string_view name, const FieldValue& value, T& out) {
   if constexpr (std::is_enum_v<T> && !std::is_same_v<T, DType>) {
-    if (auto* v = std::get_if<int64_t>(&value)) return void(out = static_cast<T>(*v));
+    static_assert(CountedEnum<T>);
+    if (auto* v = std::get_if<int64_t>(&value)) {
+      const auto last = static_cast<int64_t>(lastOf(T{}));
+      if (*v < 0 || *v > last) throwFieldValue(name, *v, last);
+      return void(out = static_cast<T>(*v));
+    }
   } else if constexpr (std::is_same_v<T, bool>) {
     if (auto* v = std::get_if<bool>(&value)) return void(out = *v);
     if (auto* v = std::get_if<int64_t>(&value)) return void(out = *v != 0);

@@ -7,6 +7,7 @@ namespace carnot {
 // Which keys j query i sees: all; j <= i; j <= i + keys - queries, as when the queries are the last
 // of a cached sequence.
 enum class Causal : uint8_t { None, FromStart, FromEnd };
+constexpr Causal lastOf(Causal) { return Causal::FromEnd; }
 
 // softmax(scale * q k^T + mask) v for each batch and head.
 // Inputs: q [batch, heads, queries, d], k [batch, kvHeads, keys, d], v [batch, kvHeads, keys, dv],

@@ -5,7 +5,9 @@
 namespace carnot {
 
 enum class GridSampleMode : uint8_t { Linear, Nearest, Cubic };
+constexpr GridSampleMode lastOf(GridSampleMode) { return GridSampleMode::Cubic; }
 enum class GridSamplePadding : uint8_t { Zeros, Border, Reflection };
+constexpr GridSamplePadding lastOf(GridSamplePadding) { return GridSamplePadding::Reflection; }
 
 // Inputs: x [N, C, spatial...], grid [N, outSpatial..., axes] of coordinates in [-1, 1], the last
 // spatial axis first. Output: [N, C, outSpatial...].

@@ -6,6 +6,7 @@ namespace carnot {
 
 // Reflect mirrors without repeating the edge.
 enum class PadMode : uint8_t { Constant, Reflect, Edge, Wrap };
+constexpr PadMode lastOf(PadMode) { return PadMode::Wrap; }
 
 // Inputs: x, pads (int64 [2 * rank], begins of every axis, then ends; negative crops), whose
 // contents are constant or known as expressions, optional value (a scalar of x's type; absent: 0).

@@ -7,7 +7,9 @@
 namespace carnot {
 
 enum class RecurrentCell : uint8_t { Rnn, Gru, Lstm };
+constexpr RecurrentCell lastOf(RecurrentCell) { return RecurrentCell::Lstm; }
 enum class RecurrentDirection : uint8_t { Forward, Reverse, Both };
+constexpr RecurrentDirection lastOf(RecurrentDirection) { return RecurrentDirection::Both; }
 
 // ONNX RNN, GRU and LSTM over sequences laid out time first. `gates` is 1, 3 (z r h) or 4 (i o f
 // c), `directions` 2 for Both, else 1. Inputs:

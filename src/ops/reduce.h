@@ -16,6 +16,7 @@ enum class ReduceKind : uint8_t {
   LogSum,
   LogSumExp,
 };
+constexpr ReduceKind lastOf(ReduceKind) { return ReduceKind::LogSumExp; }
 std::string_view reduceKindName(ReduceKind kind);
 
 // Input: any tensor. Output: the kind's value along the axes; the axes stay with extent 1 when

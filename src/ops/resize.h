@@ -5,6 +5,7 @@
 namespace carnot {
 
 enum class ResizeMode : uint8_t { Nearest, Linear, Cubic };
+constexpr ResizeMode lastOf(ResizeMode) { return ResizeMode::Cubic; }
 enum class ResizeCoordinates : uint8_t {
   HalfPixel,
   HalfPixelSymmetric,
@@ -14,7 +15,9 @@ enum class ResizeCoordinates : uint8_t {
   TfCropAndResize,
   TfHalfPixelForNearest,
 };
+constexpr ResizeCoordinates lastOf(ResizeCoordinates) { return ResizeCoordinates::TfHalfPixelForNearest; }
 enum class ResizeNearest : uint8_t { RoundPreferFloor, RoundPreferCeil, Floor, Ceil };
+constexpr ResizeNearest lastOf(ResizeNearest) { return ResizeNearest::Ceil; }
 
 // ONNX Resize. Inputs: x, optional roi [2 * rank] (starts, then ends; used by TfCropAndResize
 // alone). Output: of `shape`. An axis' output coordinate maps to the input through `coordinates`

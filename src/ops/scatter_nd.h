@@ -6,6 +6,7 @@ namespace carnot {
 
 // How a scattered element meets what is there.
 enum class ScatterReduction : uint8_t { None, Add, Mul, Max, Min };
+constexpr ScatterReduction lastOf(ScatterReduction) { return ScatterReduction::Min; }
 
 // Inputs: x, indices [..., n], updates. Output: x with the slices that the coordinates name
 // replaced by, or combined with, the updates, in order.

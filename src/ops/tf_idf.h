@@ -5,6 +5,7 @@
 namespace carnot {
 
 enum class TfIdfMode : uint8_t { Tf, Idf, TfIdf };
+constexpr TfIdfMode lastOf(TfIdfMode) { return TfIdfMode::TfIdf; }
 
 // Counts the n-grams of a pool in rows of integers.
 // Input: x [length] or [rows, length], integers. Output: float32 [size] or [rows, size]: at
