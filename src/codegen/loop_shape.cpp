@@ -39,6 +39,17 @@ void splitGroups(const Loop& loop, std::vector<Axis>& axes) {
   axes.insert(axes.begin() + loop.channelAxis, std::move(groups));
 }
 
+// Beside an empty axis the others count for nothing, however many elements they claim: those that
+// are reduced beside a reduced one, all beside another.
+void countNothing(std::vector<Axis>& axes) {
+  for (const bool reduced : {true, false}) {
+    auto isEmpty = [&](const Axis& axis) { return axis.extent == 0 && axis.reduced == reduced; };
+    if (std::ranges::none_of(axes, isEmpty)) continue;
+    for (Axis& axis : axes)
+      if (axis.extent != 0 && (axis.reduced || !reduced)) axis.extent = 1;
+  }
+}
+
 std::vector<Axis> makeAxes(const Loop& loop, std::span<const OperandDims> operands, int block) {
   const bool blocked = block > 1;
   std::vector<Axis> axes(static_cast<size_t>(loop.rank) + (blocked ? 1 : 0));
@@ -74,10 +85,12 @@ std::vector<Axis> makeAxes(const Loop& loop, std::span<const OperandDims> operan
       axis.strides[k] = extent == 1 ? 0 : isLast && isChannel ? 1 : stride;
       widen(axis, extent, operand);
       if (isLast && isChannel) continue;
-      stride *= std::max<int64_t>(extent, 1);  // nothing is read where an extent is 0
+      // Nothing is read where an extent is 0, nor of what no memory holds.
+      if (__builtin_mul_overflow(stride, std::max<int64_t>(extent, 1), &stride)) stride = 0;
     }
   }
   splitGroups(loop, axes);
+  countNothing(axes);
   if (channelsLast)
     std::rotate(axes.begin() + loop.channelAxis, axes.begin() + loop.channelAxis + 1, axes.end());
   return axes;

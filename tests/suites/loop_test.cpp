@@ -131,6 +131,12 @@ TEST(LoopShape, AxesJoinWhereEveryTensorSteps) {
        {2, 20, 1, 1},
        16,
        "4 rows, 16 lanes, 1 x 30, 0 1 0"},
+      // More than 64 bits count, of nothing.
+      {"(a) b=Neg(a) -> b",
+       {{0, int64_t{1} << 40, int64_t{1} << 40}},
+       {0, int64_t{1} << 40, int64_t{1} << 40},
+       1,
+       "1 rows, 1 x 0, 1 0"},
       // Channels-last: vectors run along the channels.
       {"(a,b) c=Add(a,b) -> c",
        {{2, 20, 5, 6}, {2, 20, 5, 6}},
