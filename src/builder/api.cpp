@@ -11,6 +11,7 @@
 #include "base/version.h"
 #include "builder/compile.h"
 #include "builder/network.h"
+#include "devices/default_kind.h"
 #include "ir/text.h"
 #include "runtime/api.h"
 #include "tactics/timing_cache.h"
@@ -50,16 +51,10 @@ std::string timingCachePath(const std::string& wanted) {
   return folder.empty() ? folder : folder + "/timing.json";
 }
 
-std::string deviceKind(const BuildOptions& options) {
-  if (!options.device.empty()) return options.device;
-  const char* chosen = std::getenv("CARNOT_DEVICE");
-  return chosen && *chosen ? chosen : "cpu";
-}
-
 CompileOptions compileOptions(const BuildOptions& options) {
   CompileOptions out;
-  out.device =
-      deviceTraits(deviceKind(options), options.threads > 0 ? options.threads : defaultThreads());
+  out.device = deviceTraits(options.device.empty() ? defaultDeviceKind() : options.device,
+                            options.threads > 0 ? options.threads : defaultThreads());
   if (out.device.kind == "cpu") out.device.isa = parseIsa(options.isa);
   for (const Profile& profile : options.profiles) {
     ProfileShapes shapes;

@@ -1,19 +1,18 @@
 #include <carnot/memory.h>
 
-#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <string>
 
 #include "base/error.h"
 #include "devices/cpu/heap.h"
+#include "devices/default_kind.h"
 #include "devices/plugin_memory.h"
 
 namespace carnot {
 
 DeviceMemory& deviceMemory() {
-  const char* chosen = std::getenv("CARNOT_DEVICE");
-  const std::string kind = chosen && *chosen ? chosen : "cpu";
+  const std::string kind = defaultDeviceKind();
   static std::mutex mutex;
   // They live as long as the process: objects of an interpreter may free memory while it ends.
   static auto* all = new std::map<std::string, DeviceMemory*, std::less<>>;
