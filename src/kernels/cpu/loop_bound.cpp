@@ -36,10 +36,12 @@ class LoopExecutable final : public Executable {
     const double count = static_cast<double>(shape_.length * shape_.repeats);
     countFloat_ = static_cast<float>(count);
     countDouble_ = count;
-    const int64_t elements =
-        shape_.rowCount() * shape_.lanes * shape_.repeats * std::max<int64_t>(shape_.length, 1);
-    const int64_t worth = elements * (loop.work() + 1) / kThreadWork;
-    parts_ = static_cast<int>(std::clamp<int64_t>(worth, 1, data_.stored.problem.device.threads));
+    // An estimate: a loop over nothing may claim more elements than 64 bits count.
+    const double elements = static_cast<double>(shape_.rowCount()) *
+                            static_cast<double>(shape_.lanes * shape_.repeats) *
+                            static_cast<double>(std::max<int64_t>(shape_.length, 1));
+    const double worth = elements * static_cast<double>(loop.work() + 1) / kThreadWork;
+    parts_ = static_cast<int>(std::clamp<double>(worth, 1, data_.stored.problem.device.threads));
     cut();
     perThread_ = functionBytes();
   }
