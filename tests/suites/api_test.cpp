@@ -8,10 +8,12 @@
 
 #include "kernels/parameters.h"
 #include "sample_engine.h"
+#include "suites/support/errors.h"
 
 namespace carnot {
 namespace {
 
+using testing::errorOf;
 using testing::SampleEngine;
 using Floats = std::vector<float>;
 
@@ -65,16 +67,6 @@ EngineData perceptron() {
 Engine loaded() {
   std::vector<std::byte> bytes = serializeEngine(perceptron());
   return Engine::deserialize(bytes, {.verifyWeights = true, .threads = 2});
-}
-
-template <typename Act>
-std::string errorOf(Act act) {
-  try {
-    act();
-    return "";
-  } catch (const Error& error) {
-    return error.what();
-  }
 }
 
 TEST(Api, RunsWhatItLoads) {

@@ -7,11 +7,13 @@
 
 #include <nlohmann/json.hpp>
 
+#include "suites/support/errors.h"
 #include "suites/support/onnx_encoder.h"
 
 namespace carnot::test {
 namespace {
 
+using testing::errorOf;
 using Names = std::vector<std::string>;
 
 std::string twoLayers() {
@@ -42,16 +44,6 @@ std::vector<std::string> texts(const std::vector<TensorInfo>& infos) {
   std::vector<std::string> out;
   for (const TensorInfo& info : infos) out.push_back(info.name + " " + info.toString());
   return out;
-}
-
-template <typename Act>
-std::string errorOf(Act act) {
-  try {
-    act();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 #define EXPECT_CONTAINS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)

@@ -10,11 +10,13 @@
 #include "base/error.h"
 #include "sample_engine.h"
 #include "sample_kernel.h"
+#include "suites/support/errors.h"
 
 namespace carnot {
 namespace {
 
 using testing::AllocationCounter;
+using testing::errorOf;
 using testing::SampleEngine;
 using testing::ScaledSum;
 
@@ -43,16 +45,6 @@ std::vector<float> ramp(size_t count, float start = 0) {
 }
 
 // The error's text; "" when nothing is thrown.
-template <typename Act>
-std::string errorOf(Act act) {
-  try {
-    act();
-    return "";
-  } catch (const Error& error) {
-    return error.what();
-  }
-}
-
 void expectMentions(const std::string& text, const std::vector<std::string>& parts) {
   for (const std::string& part : parts)
     EXPECT_NE(text.find(part), std::string::npos) << "no '" << part << "' in: " << text;

@@ -9,11 +9,13 @@
 #include "runtime/runtime.h"
 #include "sample_engine.h"
 #include "sample_kernel.h"
+#include "suites/support/errors.h"
 
 namespace carnot {
 namespace {
 
 using testing::AllocationCounter;
+using testing::errorOf;
 using testing::SampleEngine;
 using testing::ScaledSum;
 
@@ -30,16 +32,6 @@ std::shared_ptr<LoadedEngine> loaded(EngineData data) {
   options.threads = 1;
   options.findKernel = testing::findSampleKernel;
   return LoadedEngine::create(std::make_shared<EngineData>(std::move(data)), options);
-}
-
-template <typename Act>
-std::string errorOf(Act act) {
-  try {
-    act();
-    return "";
-  } catch (const Error& error) {
-    return error.what();
-  }
 }
 
 // Memory for one output, as an application gives it.

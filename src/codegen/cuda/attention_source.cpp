@@ -101,6 +101,49 @@ template <int LEFT> __device__ inline void arrived() {
 }
 )";
 
+const char* const kRunningSoftmax = R"(
+// A fragment's scores over one block of keys, from `key` on and for `query` and query + 8: masked,
+// then as powers of two below each row's running maximum, which the sums and outputs so far follow.
+// `hidden` holds what is added to those keys.
+template <int kOuts>
+__device__ __forceinline__ void weigh(const Arguments& a, const Head& h, const float* hidden,
+                                      int query, int key, float (&score)[kKeys / 8][4],
+                                      float (&out)[kOuts][4], float (&most)[2], float (&sum)[2]) {
+  float top[2] = {most[0], most[1]};
+#pragma unroll
+  for (int n = 0; n < kKeys / 8; ++n) {
+    const float2 pair = *(const float2*)(hidden + n * 8);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      score[n][i] = masked(a, h.mask, query + i / 2 * 8, key + n * 8 + i % 2,
+                           score[n][i], i % 2 ? pair.y : pair.x);
+      top[i / 2] = fmaxf(top[i / 2], score[n][i]);
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    top[i] = fmaxf(top[i], __shfl_xor_sync(~0u, top[i], 1));
+    top[i] = fmaxf(top[i], __shfl_xor_sync(~0u, top[i], 2));
+    const float base = top[i] == nothing() ? 0 : top[i];
+    const float factor = power2(most[i] - base);
+    most[i] = top[i];
+    sum[i] *= factor;
+#pragma unroll
+    for (int n = 0; n < kOuts; ++n) {
+      out[n][2 * i] *= factor;
+      out[n][2 * i + 1] *= factor;
+    }
+#pragma unroll
+    for (int n = 0; n < kKeys / 8; ++n)
+#pragma unroll
+      for (int j = 2 * i; j < 2 * i + 2; ++j) {
+        score[n][j] = power2(score[n][j] - base);
+        sum[i] += score[n][j];
+      }
+  }
+}
+)";
+
 const char* const kTensorCores = R"(
 constexpr int kSizeUp = (kSize + 15) / 16 * 16, kValueUp = (kValue + 15) / 16 * 16;
 constexpr int kPitch = kSizeUp + 8, kValuePitch = kValueUp + 8;
@@ -179,38 +222,7 @@ carnotAttention(const __grid_constant__ Arguments a) {
     const int next = start + kKeys;
     fetch<kKeys, kSizeUp, kSize, kPitch>(keys, h.k + next * a.k.row, a.k.row, a.keys - next);
 
-    float top[2] = {most[0], most[1]};
-#pragma unroll
-    for (int n = 0; n < kKeys / 8; ++n) {
-      const float2 pair = *(const float2*)(hidden + n * 8 + column);
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        score[n][i] = masked(a, h.mask, query + i / 2 * 8, start + n * 8 + column + i % 2,
-                             score[n][i], i % 2 ? pair.y : pair.x);
-        top[i / 2] = fmaxf(top[i / 2], score[n][i]);
-      }
-    }
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      top[i] = fmaxf(top[i], __shfl_xor_sync(~0u, top[i], 1));
-      top[i] = fmaxf(top[i], __shfl_xor_sync(~0u, top[i], 2));
-      const float base = top[i] == nothing() ? 0 : top[i];
-      const float factor = power2(most[i] - base);
-      most[i] = top[i];
-      sum[i] *= factor;
-#pragma unroll
-      for (int n = 0; n < kValueUp / 8; ++n) {
-        out[n][2 * i] *= factor;
-        out[n][2 * i + 1] *= factor;
-      }
-#pragma unroll
-      for (int n = 0; n < kKeys / 8; ++n)
-#pragma unroll
-        for (int j = 2 * i; j < 2 * i + 2; ++j) {
-          score[n][j] = power2(score[n][j] - base);
-          sum[i] += score[n][j];
-        }
-    }
+    weigh(a, h, hidden + column, query, start + column, score, out, most, sum);
     arrived<1>();
 #pragma unroll
     for (int k = 0; k < kKeys / 16; ++k) {
@@ -305,38 +317,7 @@ carnotAttention(const __grid_constant__ Arguments a) {
     const int next = start + kKeys;
     fetch<kKeys, kSizeUp, kSize, kPitch>(keys, h.k + next * a.k.row, a.k.row, a.keys - next);
 
-    float top[2] = {most[0], most[1]};
-#pragma unroll
-    for (int n = 0; n < kKeys / 8; ++n) {
-      const float2 pair = *(const float2*)(hidden + n * 8 + column);
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        score[n][i] = masked(a, h.mask, query + i / 2 * 8, start + n * 8 + column + i % 2,
-                             score[n][i], i % 2 ? pair.y : pair.x);
-        top[i / 2] = fmaxf(top[i / 2], score[n][i]);
-      }
-    }
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      top[i] = fmaxf(top[i], __shfl_xor_sync(~0u, top[i], 1));
-      top[i] = fmaxf(top[i], __shfl_xor_sync(~0u, top[i], 2));
-      const float base = top[i] == nothing() ? 0 : top[i];
-      const float factor = power2(most[i] - base);
-      most[i] = top[i];
-      sum[i] *= factor;
-#pragma unroll
-      for (int n = 0; n < kValueUp / 8; ++n) {
-        out[n][2 * i] *= factor;
-        out[n][2 * i + 1] *= factor;
-      }
-#pragma unroll
-      for (int n = 0; n < kKeys / 8; ++n)
-#pragma unroll
-        for (int j = 2 * i; j < 2 * i + 2; ++j) {
-          score[n][j] = power2(score[n][j] - base);
-          sum[i] += score[n][j];
-        }
-    }
+    weigh(a, h, hidden + column, query, start + column, score, out, most, sum);
     arrived<1>();
     // A lane holds the weights of two neighbours among eight keys: they are the first and the
     // fifth of its share of k, and the values are read in that order.
@@ -491,6 +472,7 @@ std::string attentionSource(const AttentionVariant& variant) {
       variant.queries(), 32 * variant.warps, static_cast<int>(variant.mask), variant.perKey,
       variant.causal, variant.wide, loaded(maskType, "element"));
   text += kPrelude;
+  if (!floats || variant.tf32) text += kRunningSoftmax;
   text += !floats ? kTensorCores : variant.tf32 ? kFloatTensorCores : kFloats;
   return text;
 }

@@ -1,6 +1,6 @@
 #include "base/threads.h"
-#include "kernels/one_step.h"
 #include "kernels/cpu/strided_copy.h"
+#include "kernels/pads.h"
 #include "ops/elements.h"
 #include "ops/pad.h"
 
@@ -140,14 +140,7 @@ class CopyPad : public OneStepKernel<Pad> {
                                              const ConcreteShapes& shapes) const override {
     const Problem concrete = stored.problem.substitute(shapes.symbols);
     const OneStep step(concrete);
-    const TensorDesc& desc = step.desc(1);
-    std::vector<int64_t> pads;
-    if (desc.constant && !desc.constant->empty())
-      pads = desc.constant->toInts();
-    else if (desc.contents)
-      pads = Shape(*desc.contents).concrete();
-    if (pads.size() != 2 * shapes.inputs[step.position(0)].size())
-      throwBadParameters("the pads are not a begin and an end for each axis");
+    const std::vector<int64_t> pads = padsOf(step, shapes.inputs[step.position(0)].size());
     return std::make_unique<PadExecutable>(op, step, pads, shapes);
   }
 };

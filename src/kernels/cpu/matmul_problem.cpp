@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "kernels/cpu/tile_pointers.h"
+#include "kernels/matrix_offsets.h"
 #include "ops/mat_mul.h"
 
 namespace carnot {
@@ -44,28 +45,6 @@ std::variant<Refusal, MatMulProblem> matMulProblem(const Problem& problem,
     return Refusal{"the steps behind the products take too many operands"};
   return out;
 }
-
-namespace {
-
-// Where each matrix of a batch starts in an operand that broadcasts over the batch's dims.
-std::vector<int64_t> matrixOffsets(std::span<const int64_t> dims, size_t matrixAxes,
-                                   std::span<const int64_t> batch) {
-  const size_t matrix = std::min(matrixAxes, dims.size());
-  const auto leading = dims.first(dims.size() - matrix);
-  int64_t stride = elementCount(dims.last(matrix));
-  std::vector<int64_t> strides(batch.size(), 0);
-  for (size_t i = leading.size(); i-- > 0; stride *= leading[i])
-    if (leading[i] != 1) strides[batch.size() - leading.size() + i] = stride;
-  std::vector<int64_t> offsets(static_cast<size_t>(elementCount(batch)), 0);
-  for (size_t i = 0; i < offsets.size(); ++i) {
-    auto rest = static_cast<int64_t>(i);
-    for (size_t axis = batch.size(); axis-- > 0; rest /= batch[axis])
-      offsets[i] += rest % batch[axis] * strides[axis];
-  }
-  return offsets;
-}
-
-}  // namespace
 
 MatMulShapes MatMulProblem::shapesOf(const std::vector<TensorType>& concrete) const {
   auto dimsOf = [&](int tensor) { return concrete[static_cast<size_t>(tensor)].shape.concrete(); };

@@ -2,12 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "base/error.h"
 #include "codegen/cuda/overlap.h"
 #include "devices/cuda/compile.h"
-#include "kernels/cuda/launch.h"
+#include "kernels/cuda/elementwise.h"
 #include "kernels/cuda/strided_copy.h"
 #include "kernels/one_step.h"
 #include "ops/elements.h"
@@ -15,9 +13,6 @@
 
 namespace carnot {
 namespace {
-
-constexpr uint32_t kThreads = 256;
-constexpr int64_t kMost32 = int64_t{1} << 31;
 
 struct GatherArguments {
   const void* from = nullptr;
@@ -50,21 +45,6 @@ carnotGather(const __grid_constant__ Arguments a) {
 }
 )";
 
-const char* unitType(int bytes) {
-  switch (bytes) {
-    case 1:
-      return "unsigned char";
-    case 2:
-      return "unsigned short";
-    case 4:
-      return "unsigned";
-    case 8:
-      return "uint2";
-    default:
-      return "uint4";
-  }
-}
-
 class GatherExecutable final : public Executable {
  public:
   GatherExecutable(const AxisSplit& split, int64_t count, int elementBytes, DType indexType,
@@ -78,15 +58,12 @@ class GatherExecutable final : public Executable {
       made.bytes = bytes;
       made.inner = split.inner * elementBytes / bytes;
       const int64_t units = split.outer * count * made.inner;
-      made.module =
-          cuda::moduleOf(fmt::format("typedef {} Unit;\ntypedef {} Number;\ntypedef {} Index;\n",
-                                     unitType(bytes), indexType == DType::I64 ? "long long" : "int",
-                                     units < kMost32 ? "unsigned" : "unsigned long long") +
-                         cuda::kOverlapPrelude + kBody);
+      made.module = cuda::moduleOf(fmt::format("typedef {} Unit;\ntypedef {} Number;\n",
+                                               cuda::unitType(bytes),
+                                               indexType == DType::I64 ? "long long" : "int") +
+                                   cuda::indexType(units) + cuda::kOverlapPrelude + kBody);
       made.function = made.module->function("carnotGather");
-      made.shape.threads = kThreads;
-      made.shape.blocks = static_cast<uint32_t>(std::min<int64_t>(
-          (units + kThreads - 1) / kThreads, int64_t{device.multiprocessors} * 16));
+      made.shape = cuda::spread(units, device, 16);
       made.shape.overlapped = true;
       return made;
     };

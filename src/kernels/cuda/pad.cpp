@@ -7,9 +7,9 @@
 #include "base/error.h"
 #include "codegen/cuda/overlap.h"
 #include "devices/cuda/compile.h"
-#include "kernels/cuda/launch.h"
+#include "kernels/cuda/elementwise.h"
 #include "kernels/cuda/strided_copy.h"
-#include "kernels/one_step.h"
+#include "kernels/pads.h"
 #include "ops/elements.h"
 #include "ops/pad.h"
 
@@ -17,7 +17,6 @@ namespace carnot {
 namespace {
 
 constexpr size_t kMaxRank = 8;
-constexpr uint32_t kThreads = 256;
 
 struct PadArguments {
   const void* from = nullptr;
@@ -70,21 +69,6 @@ carnotPad(const __grid_constant__ Arguments a) {
 }
 )";
 
-const char* elementType(int bytes) {
-  switch (bytes) {
-    case 1:
-      return "unsigned char";
-    case 2:
-      return "unsigned short";
-    case 4:
-      return "unsigned";
-    case 8:
-      return "uint2";
-    default:
-      return "uint4";
-  }
-}
-
 class PadExecutable final : public Executable {
  public:
   PadExecutable(PadMode mode, std::span<const int64_t> x, std::span<const int64_t> y,
@@ -111,12 +95,10 @@ class PadExecutable final : public Executable {
     }
     module_ =
         cuda::moduleOf(fmt::format("typedef {} Element;\nconstexpr int kRank = {}, kMode = {};\n",
-                                   elementType(elementBytes), rank, static_cast<int>(mode)) +
+                                   cuda::unitType(elementBytes), rank, static_cast<int>(mode)) +
                        cuda::kOverlapPrelude + kBody);
     function_ = module_->function("carnotPad");
-    shape_.threads = kThreads;
-    shape_.blocks = static_cast<uint32_t>(std::min<int64_t>(
-        (arguments_.count + kThreads - 1) / kThreads, int64_t{device.multiprocessors} * 16));
+    shape_ = cuda::spread(arguments_.count, device, 16);
     shape_.overlapped = true;
   }
 
@@ -159,14 +141,8 @@ class CudaPad final : public OneStepKernel<Pad> {
                                              const ConcreteShapes& shapes) const override {
     const Problem problem = stored.problem.substitute(shapes.symbols);
     const OneStep step(problem);
-    const TensorDesc& desc = step.desc(1);
-    std::vector<int64_t> pads;
-    if (desc.constant && !desc.constant->empty())
-      pads = desc.constant->toInts();
-    else if (desc.contents)
-      pads = Shape(*desc.contents).concrete();
     const std::vector<int64_t>& x = shapes.inputs[step.position(0)];
-    if (pads.size() != 2 * x.size()) throwBadParameters("pads of another rank");
+    const std::vector<int64_t> pads = padsOf(step, x.size());
     return std::make_unique<PadExecutable>(
         op.mode, x, shapes.outputs[0], pads, dtypeBits(step.desc(0).dtype) / 8, step.position(0),
         step.has(2) ? static_cast<int>(step.position(2)) : -1, problem.device);

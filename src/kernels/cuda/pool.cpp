@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "codegen/cuda/scalar_source.h"
 #include "devices/cuda/compile.h"
-#include "kernels/cuda/launch.h"
+#include "kernels/cuda/elementwise.h"
 #include "kernels/one_step.h"
 #include "ops/average_pool.h"
 #include "ops/max_pool.h"
@@ -16,9 +16,7 @@
 namespace carnot {
 namespace {
 
-constexpr int64_t kThreads = 256;
-constexpr int64_t kMost32 = int64_t{1} << 30;  // leaves room for a step beyond the end
-constexpr size_t kAxes = 3;                    // spatial; missing ones, the first, have extent 1
+constexpr size_t kAxes = 3;  // spatial; missing ones, the first, have extent 1
 
 // The structure that the code gets.
 struct Arguments {
@@ -117,18 +115,11 @@ std::string lowestOf(DType type) {
   }
 }
 
-std::string sourceOf(DType type, bool max, int vector, bool wide) {
-  const std::string value = cuda::valueType(type), memory = cuda::memoryType(type);
-  std::string text = cuda::kScalarPrelude;
-  text += fmt::format("typedef {} Value;\ntypedef {} Memory;\n", value, memory);
+std::string sourceOf(DType type, bool max, int vector, int64_t elements) {
+  std::string text = cuda::kScalarPrelude + cuda::elementTypes(type);
   text += fmt::format("constexpr bool kMax = {};\nconstexpr int kVector = {};\n", max, vector);
   text += fmt::format("__device__ inline Value lowest() {{ return {}; }}\n", lowestOf(type));
-  text += fmt::format("__device__ inline Value load(Memory bits) {{ return {}; }}\n",
-                      cuda::loaded(type, "bits"));
-  text += fmt::format("__device__ inline Memory store(Value value) {{ return {}; }}\n",
-                      cuda::stored(type, "value"));
-  text += fmt::format("typedef {} Index;\n", wide ? "unsigned long long" : "unsigned");
-  return text + kSource;
+  return text + cuda::indexType(elements) + kSource;
 }
 
 class PoolExecutable final : public Executable {
@@ -136,23 +127,22 @@ class PoolExecutable final : public Executable {
   PoolExecutable(const Arguments& arguments, const std::string& source, const DeviceTraits& device)
       : arguments_(arguments), module_(cuda::moduleOf(source)) {
     function_ = module_->function("carnotPool");
-    blocks_ =
-        std::min((arguments.count + kThreads - 1) / kThreads, int64_t{device.multiprocessors} * 32);
+    shape_ = cuda::spread(arguments.count, device, 32);
   }
 
   void run(const RunArguments& run) const override {
-    if (blocks_ == 0) return;
+    if (shape_.blocks == 0) return;
     Arguments arguments = arguments_;
     arguments.x = run.inputs[0];
     arguments.y = run.outputs[0];
-    cuda::launch(function_, static_cast<uint32_t>(blocks_), kThreads, &arguments, *run.stream);
+    cuda::launch(function_, shape_, &arguments, *run.stream);
   }
 
  private:
   Arguments arguments_;
   std::shared_ptr<const cuda::Module> module_;
   CUfunction function_ = nullptr;
-  int64_t blocks_ = 0;
+  cuda::LaunchShape shape_;
 };
 
 template <typename Op>
@@ -204,7 +194,7 @@ class CudaPool final : public OneStepKernel<Op> {
     a.pixel = last ? x[1] : 1;
     a.count = elementCount(y) / vector;
     if constexpr (!kMax) a.countPads = op.countIncludePad;
-    return std::make_unique<PoolExecutable>(a, sourceOf(type, kMax, vector, a.count >= kMost32),
+    return std::make_unique<PoolExecutable>(a, sourceOf(type, kMax, vector, a.count),
                                             stored.problem.device);
   }
 };

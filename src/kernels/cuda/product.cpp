@@ -4,6 +4,7 @@
 
 #include "base/shape.h"
 #include "codegen/cuda/scalar_source.h"
+#include "kernels/matrix_offsets.h"
 #include "ops/mat_mul.h"
 
 namespace carnot {
@@ -31,23 +32,6 @@ std::optional<Product::Spread> spreadOf(const Shape& shape, const Shape& result)
   for (size_t axis = 0; axis + 1 < rank; ++axis)
     if (shape[axis] != result[axis]) return std::nullopt;
   return Spread::PerRow;
-}
-
-// Where each matrix of the batch starts in an operand that broadcasts over it, in elements.
-std::vector<int64_t> matrixOffsets(std::span<const int64_t> dims, size_t matrixAxes,
-                                   std::span<const int64_t> batch) {
-  const auto leading = dims.first(dims.size() - matrixAxes);
-  int64_t stride = elementCount(dims.last(matrixAxes));
-  std::vector<int64_t> strides(batch.size(), 0);
-  for (size_t i = leading.size(); i-- > 0; stride *= leading[i])
-    if (leading[i] != 1) strides[batch.size() - leading.size() + i] = stride;
-  std::vector<int64_t> offsets(static_cast<size_t>(elementCount(batch)), 0);
-  for (size_t i = 0; i < offsets.size(); ++i) {
-    auto rest = static_cast<int64_t>(i);
-    for (size_t axis = batch.size(); axis-- > 0; rest /= batch[axis])
-      offsets[i] += rest % batch[axis] * strides[axis];
-  }
-  return offsets;
 }
 
 // The one number that a tensor of the problem is known to be.

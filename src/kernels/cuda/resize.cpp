@@ -9,16 +9,14 @@
 #include "codegen/cuda/scalar_source.h"
 #include "devices/cuda/compile.h"
 #include "devices/cuda/cuda_device.h"
-#include "kernels/cuda/launch.h"
+#include "kernels/cuda/elementwise.h"
 #include "kernels/one_step.h"
 #include "ops/resize.h"
 
 namespace carnot {
 namespace {
 
-constexpr int64_t kThreads = 256;
-constexpr int64_t kMost32 = int64_t{1} << 30;  // leaves room for a step beyond the end
-constexpr size_t kAxes = 3;                    // spatial; missing ones, the first, have extent 1
+constexpr size_t kAxes = 3;  // spatial; missing ones, the first, have extent 1
 
 // The structure that the code gets. Tables hold elements and weights of every output's taps.
 struct Arguments {
@@ -83,18 +81,11 @@ extern "C" __global__ void __launch_bounds__(256) carnotResize(const __grid_cons
 }
 )";
 
-std::string sourceOf(DType type, bool copies, int vector, bool wide) {
-  std::string text = cuda::kScalarPrelude;
-  text += fmt::format("typedef {} Value;\ntypedef {} Memory;\n", cuda::valueType(type),
-                      cuda::memoryType(type));
+std::string sourceOf(DType type, bool copies, int vector, int64_t elements) {
+  std::string text = cuda::kScalarPrelude + cuda::elementTypes(type);
   text +=
       fmt::format("constexpr bool kCopies = {};\nconstexpr int kVector = {};\n", copies, vector);
-  text += fmt::format("__device__ inline Value load(Memory bits) {{ return {}; }}\n",
-                      cuda::loaded(type, "bits"));
-  text += fmt::format("__device__ inline Memory store(Value value) {{ return {}; }}\n",
-                      cuda::stored(type, "value"));
-  text += fmt::format("typedef {} Index;\n", wide ? "unsigned long long" : "unsigned");
-  return text + kSource;
+  return text + cuda::indexType(elements) + kSource;
 }
 
 class ResizeExecutable final : public Executable {
@@ -103,9 +94,8 @@ class ResizeExecutable final : public Executable {
                    const std::string& source, const DeviceTraits& device)
       : arguments_(arguments), input_(input), module_(cuda::moduleOf(source)) {
     function_ = module_->function("carnotResize");
-    blocks_ =
-        std::min((arguments.count + kThreads - 1) / kThreads, int64_t{device.multiprocessors} * 32);
-    if (blocks_ == 0) return;
+    shape_ = cuda::spread(arguments.count, device, 32);
+    if (shape_.blocks == 0) return;
     std::vector<int32_t> words;
     for (const ResizeAxis& table : tables) {
       for (int64_t element : table.elements) words.push_back(static_cast<int32_t>(element));
@@ -130,11 +120,11 @@ class ResizeExecutable final : public Executable {
   }
 
   void run(const RunArguments& run) const override {
-    if (blocks_ == 0) return;
+    if (shape_.blocks == 0) return;
     Arguments arguments = arguments_;
     arguments.x = run.inputs[input_];
     arguments.y = run.outputs[0];
-    cuda::launch(function_, static_cast<uint32_t>(blocks_), kThreads, &arguments, *run.stream);
+    cuda::launch(function_, shape_, &arguments, *run.stream);
   }
 
  private:
@@ -143,7 +133,7 @@ class ResizeExecutable final : public Executable {
   std::shared_ptr<const cuda::Module> module_;
   std::shared_ptr<Buffer> tables_;
   CUfunction function_ = nullptr;
-  int64_t blocks_ = 0;
+  cuda::LaunchShape shape_;
 };
 
 class CudaResize final : public OneStepKernel<Resize> {
@@ -210,9 +200,8 @@ class CudaResize final : public OneStepKernel<Resize> {
     a.image = last ? pixels * x[1] : pixels;
     a.pixel = last ? x[1] : 1;
     a.count = empty ? 0 : elementCount(y) / vector;
-    return std::make_unique<ResizeExecutable>(a, tables, input,
-                                              sourceOf(type, copies, vector, a.count >= kMost32),
-                                              stored.problem.device);
+    return std::make_unique<ResizeExecutable>(
+        a, tables, input, sourceOf(type, copies, vector, a.count), stored.problem.device);
   }
 };
 

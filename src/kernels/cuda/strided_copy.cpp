@@ -6,31 +6,15 @@
 
 #include "base/error.h"
 #include "codegen/cuda/overlap.h"
-#include "kernels/cuda/launch.h"
+#include "kernels/cuda/elementwise.h"
 
 namespace carnot::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-constexpr int64_t kTile = 32;  // elements along each side, by kThreads threads
+constexpr int64_t kTile = 32;  // elements along each side, by kElementThreads threads
 
 enum Word : size_t { From, To, Count, Extents = 4, FromStrides = Extents + StridedCopy::kMaxRank };
 constexpr size_t kToStrides = FromStrides + StridedCopy::kMaxRank;
-
-const char* elementType(int bytes) {
-  switch (bytes) {
-    case 1:
-      return "unsigned char";
-    case 2:
-      return "unsigned short";
-    case 4:
-      return "unsigned";
-    case 8:
-      return "uint2";
-    default:
-      return "uint4";
-  }
-}
 
 const char* const kPrelude = R"(
 struct Arguments {
@@ -100,9 +84,9 @@ extern "C" __global__ void __launch_bounds__(256) carnotCopy(const __grid_consta
 }
 )";
 
-std::string sourceOf(const char* body, size_t rank, int bytes, bool wideIndices) {
-  return fmt::format("typedef {} Index;\ntypedef {} Element;\nconstexpr int kRank = {};\n",
-                     wideIndices ? "unsigned long long" : "unsigned", elementType(bytes), rank) +
+std::string sourceOf(const char* body, size_t rank, int bytes, int64_t units) {
+  return indexType(units) +
+         fmt::format("typedef {} Element;\nconstexpr int kRank = {};\n", unitType(bytes), rank) +
          kOverlapPrelude + kPrelude + body;
 }
 
@@ -178,9 +162,9 @@ StridedCopy::Form StridedCopy::elements(std::vector<Axis> axes, int bytes,
   }
   const int64_t count = product(extents);
   form.words[Count] = count;
-  form.blocks =
-      std::min<int64_t>((count + kThreads - 1) / kThreads, int64_t{device.multiprocessors} * 16);
-  form.module = moduleOf(sourceOf(kElements, axes.size(), bytes, count >> 30 != 0));
+  form.shape = spread(count, device, 16);
+  form.shape.overlapped = true;
+  form.module = moduleOf(sourceOf(kElements, axes.size(), bytes, count));
   form.function = form.module->function("carnotCopy");
   return form;
 }
@@ -193,8 +177,9 @@ StridedCopy::Form StridedCopy::tiles(std::vector<Axis> axes, int bytes,
   for (size_t i = 0; i < rank; ++i)
     units.push_back(i + 2 < rank ? axes[i].extent : (axes[i].extent + kTile - 1) / kTile);
   form.words[Count] = product(units);
-  form.blocks = std::min<int64_t>(form.words[Count], int64_t{device.multiprocessors} * 16);
-  form.module = moduleOf(sourceOf(kTiles, rank, bytes, form.words[Count] >> 30 != 0));
+  form.shape = spread(form.words[Count] * kElementThreads, device, 16);  // a block each
+  form.shape.overlapped = true;
+  form.module = moduleOf(sourceOf(kTiles, rank, bytes, form.words[Count]));
   form.function = form.module->function("carnotCopy");
   return form;
 }
@@ -203,13 +188,11 @@ void StridedCopy::run(const void* from, void* to, Stream& stream) const {
   const auto addresses = reinterpret_cast<uintptr_t>(from) | reinterpret_cast<uintptr_t>(to);
   const bool wide = wideBytes_ > 0 && addresses % static_cast<uintptr_t>(wideBytes_) == 0;
   const Form& form = wide ? wide_ : form_;
-  if (form.blocks == 0) return;
+  if (form.shape.blocks == 0) return;
   auto words = form.words;
   words[From] = reinterpret_cast<int64_t>(from);
   words[To] = reinterpret_cast<int64_t>(to);
-  launch(form.function,
-         {.blocks = static_cast<uint32_t>(form.blocks), .threads = kThreads, .overlapped = true},
-         words.data(), stream);
+  launch(form.function, form.shape, words.data(), stream);
 }
 
 }  // namespace carnot::cuda

@@ -8,6 +8,7 @@
 
 #include "devices/cuda/compile.h"
 #include "devices/device.h"
+#include "kernels/cuda/launch.h"
 
 namespace carnot::cuda {
 
@@ -32,7 +33,7 @@ class StridedCopy {
   struct Form {
     std::shared_ptr<const Module> module;
     CUfunction function = nullptr;
-    int64_t blocks = 0;
+    LaunchShape shape{.blocks = 0};
     std::array<int64_t, 4 + 3 * kMaxRank> words{};
   };
 
