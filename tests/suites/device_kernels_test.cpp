@@ -161,7 +161,8 @@ class DeviceKernels : public ::testing::TestWithParam<std::tuple<std::string, Ke
 TEST_P(DeviceKernels, AgreeWithTheReference) {
   const KernelCase& kernelCase = std::get<1>(GetParam());
   const Instance instance = makeInstance(kernelCase);
-  const Problem problem = instance.problem(traits);
+  Problem problem = instance.problem(traits);
+  problem.tf32 = kernelCase.tf32;
   std::string took;
   for (const Kernel* kernel : kernelsOf(traits.kind)) {
     const Support support = kernel->supports(problem);

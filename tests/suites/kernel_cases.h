@@ -26,6 +26,7 @@ struct KernelCase {
   std::vector<std::string> supportedBy = {};
   // Of the relative L2 distance for float32; coarser output types have their own.
   double tolerance = 1e-5;
+  bool tf32 = false;  // on a GPU products of float32 may round what they read to TF32
 
   friend std::ostream& operator<<(std::ostream& out, const KernelCase& kernelCase) {
     return out << kernelCase.region;

@@ -138,7 +138,7 @@ struct Arguments {
   const Memory* x;
   const Memory* w;
   const Bias* bias;
-  Memory* y;
+  Result* y;
   long long count, images, channels, groupInputs, groupOutputs;
   long long in[3], out[3], kernel[3], stride[3], dilation[3], begin[3];
   long long xStrides[5], yStrides[5];
@@ -195,7 +195,10 @@ extern "C" __global__ void __launch_bounds__(256) carnotConv(const __grid_consta
 // By channel, channels-last: neighbours of one line and kVector channels a thread, the line's part
 // that their windows span in registers. Weights lie as [taps, channels].
 const char* const kByChannel = R"(
-struct alignas(sizeof(Memory) * kVector) Pack { Memory at[kVector]; };
+template <typename T>
+struct alignas(sizeof(T) * kVector < 16 ? sizeof(T) * kVector : 16) PackOf { T at[kVector]; };
+typedef PackOf<Memory> Pack;
+typedef PackOf<Result> ResultPack;
 extern "C" __global__ void __launch_bounds__(256) carnotConv(const __grid_constant__ Arguments a) {
   const unsigned chunks = (unsigned)(a.channels / kVector);
   const unsigned runs = ((unsigned)a.out[2] + kPixels - 1) / kPixels;
@@ -246,11 +249,11 @@ extern "C" __global__ void __launch_bounds__(256) carnotConv(const __grid_consta
 #pragma unroll
     for (int p = 0; p < kPixels; ++p) {
       if (first + p >= (unsigned)a.out[2]) break;
-      Pack out;
+      ResultPack out;
 #pragma unroll
       for (int v = 0; v < kVector; ++v)
         out.at[v] = finish(a, sums[p][v], n, chunk * kVector + v, 0, y, first + p);
-      *(Pack*)(a.y + n * a.yStrides[0] + y * a.yStrides[3] + (first + p) * a.yStrides[4] +
+      *(ResultPack*)(a.y + n * a.yStrides[0] + y * a.yStrides[3] + (first + p) * a.yStrides[4] +
                chunk * kVector) = out;
     }
   }
@@ -262,9 +265,9 @@ std::string commonSource(const Problem& problem, const DirectConv& conv, DType r
   const DType bias =
       conv.bias < 0 ? conv.dtype : problem.inputs[static_cast<size_t>(conv.bias)].dtype;
   std::string text = cuda::kScalarPrelude;
-  text +=
-      fmt::format("typedef {} Sum;\ntypedef {} Memory;\ntypedef {} Bias;\n",
-                  wide ? "double" : "float", cuda::memoryType(conv.dtype), cuda::memoryType(bias));
+  text += fmt::format("typedef {} Sum;\ntypedef {} Memory;\ntypedef {} Bias;\ntypedef {} Result;\n",
+                      wide ? "double" : "float", cuda::memoryType(conv.dtype),
+                      cuda::memoryType(bias), cuda::memoryType(result));
   text += fmt::format("constexpr bool kTransposed = {}, kBias = {};\n", conv.transposed,
                       conv.bias >= 0);
   text += fmt::format("__device__ inline {} load(Memory bits) {{ return {}; }}\n",
@@ -272,10 +275,9 @@ std::string commonSource(const Problem& problem, const DirectConv& conv, DType r
   text += fmt::format("__device__ inline {} loadBias(Bias bits) {{ return {}; }}\n",
                       cuda::valueType(bias), cuda::loaded(bias, "bits"));
   text += kArguments;
-  text += fmt::format(
-      "__device__ inline {} finish(const Arguments& a, Sum sum, long long n, long long c,\n"
-      "                             long long d, long long h, long long w) {{\n",
-      cuda::memoryType(result));
+  text +=
+      "__device__ inline Result finish(const Arguments& a, Sum sum, long long n, long long c,\n"
+      "                                long long d, long long h, long long w) {\n";
   std::string value = "sum";
   if (!conv.tail.outputs.empty()) {
     for (size_t k = 0; k < conv.operands.size(); ++k)
