@@ -1,62 +1,17 @@
-"""Engines and contexts: shapes, profiles, addresses, profilers, allocators, and wrong calls."""
+"""Engines and contexts: what they say, shapes, profiles, runs on many threads."""
 
-import ctypes
-import json
-import mmap
 import threading
 
 import numpy as np
-import onnx
 import pytest
-from hypothesis import given, settings, strategies
 from small_models import classifier, random, two_inputs, wanted
-from tensorrt_helpers import Recorder, engine_of, infer
+from tensorrt_fixtures import (  # noqa: F401
+    RANGES, SHAPE, X, Memory, context, engine, expected, logger, plan,
+)
+from tensorrt_helpers import engine_of, infer
 
-import _carnot
 import carnot.cuda as cuda
 import carnot.tensorrt as trt
-
-SHAPE = (3, 32, 32)
-RANGES = {"input": ((1, *SHAPE), (2, *SHAPE), (4, *SHAPE))}
-WIDER = {"input": ((2, *SHAPE), (4, *SHAPE), (8, *SHAPE))}
-X = random(3, *SHAPE)
-
-
-@pytest.fixture
-def logger():
-    return Recorder()
-
-
-@pytest.fixture(scope="module")
-def plan():
-    return engine_of(classifier(), Recorder(), RANGES, WIDER).serialize()
-
-
-@pytest.fixture
-def engine(plan, logger):
-    return trt.Runtime(logger).deserialize_cuda_engine(plan)
-
-
-@pytest.fixture
-def context(engine):
-    return engine.create_execution_context()
-
-
-@pytest.fixture(scope="module")
-def expected():
-    return wanted(classifier(), input=X)["output"]
-
-
-class Memory:
-    """Device memory for an input and its output."""
-
-    def __init__(self, x=X):
-        self.x, self.y = cuda.to_device(x), cuda.mem_alloc(len(x) * 40)
-        self.bindings = [int(self.x), int(self.y)]
-        self.shape = (len(x), 10)
-
-    def output(self):
-        return cuda.from_device(self.y, self.shape, np.float32)
 
 
 def test_what_an_engine_says(engine, logger):
@@ -185,63 +140,6 @@ def test_every_way_to_run(context, logger, expected, run):
     assert not logger.errors
 
 
-def test_memory_of_the_process_will_do(context, expected):
-    x, y = X.copy(), np.zeros((3, 10), np.float32)
-    context.set_input_shape("input", x.shape)
-    assert context.execute_v2([x.ctypes.data, y.ctypes.data])
-    np.testing.assert_allclose(y, expected, atol=1e-5)
-
-
-def freed():
-    address = cuda.mem_alloc(X.nbytes)
-    address.free()
-    return int(address)
-
-
-@pytest.mark.parametrize("bindings, parts", [
-    (lambda m: [freed(), int(m.y)], ["input input", "freed device memory", "36864 bytes"]),
-    (lambda m: [int(m.x), freed()], ["output output", "freed device memory", "120 bytes"]),
-    (lambda m: [int(m.y), int(m.x)], ["input input", "has 120 bytes", "needs 36864 bytes"]),
-    (lambda m: [int(m.x), int(m.y) + 4], ["output output", "has 116 bytes", "needs 120 bytes"]),
-    (lambda m: [int(m.x), int(m.x) + 35001], ["no multiple of 4", "aligned"]),
-    (lambda m: [int(m.x) + 10**9, int(m.y)], ["freed device memory"]),
-    (lambda m: [0, int(m.y)], ["input input", "is null"]),
-    (lambda m: [1, 2], ["at 0x2 is not memory to write to"]),
-    (lambda m: [int(m.x)], ["1 addresses", "output"]),
-    (lambda m: [], ["0 addresses", "output"]),
-    (lambda m: [int(m.x), int(m.x)], ["in the memory of input input"]),
-    (lambda m: [int(m.x), int(m.y), 0], ["3 addresses"]),
-], ids=["input freed", "output freed", "swapped", "offset", "unaligned", "made up", "null", "small "
-        "numbers", "too few", "none", "the same", "too many"])
-def test_addresses_that_are_refused(context, logger, expected, bindings, parts):
-    memory = Memory()
-    context.set_input_shape("input", X.shape)
-    assert context.execute_v2(bindings(memory)) is False
-    for part in parts:
-        assert part in logger.errors
-    assert context.execute_v2(memory.bindings)
-    np.testing.assert_allclose(memory.output(), expected, atol=1e-5)
-
-
-def test_addresses_by_name(context, logger):
-    memory = Memory()
-    assert context.get_tensor_address("input") == 0
-    assert context.set_tensor_address("input", int(memory.x))
-    assert context.get_tensor_address("input") == int(memory.x)
-    assert not context.execute_async_v3(0) and "no shape set for input" in logger.errors
-    context.set_input_shape("input", X.shape)
-    assert not context.execute_async_v3(0) and "no address set for output" in logger.errors
-    assert not context.set_tensor_address("absent", 1) and "'absent'" in logger.errors
-    assert not context.set_tensor_address("output", freed()) and "is freed" in logger.errors
-    with pytest.raises(TypeError):
-        context.set_tensor_address("output", None)
-    with pytest.raises(TypeError):
-        context.set_tensor_address(0, 1)
-    memory.x.free()
-    context.set_tensor_address("output", int(memory.y))
-    assert not context.execute_async_v3(0) and "input input at" in logger.errors
-
-
 def test_shapes_that_contradict_each_other(logger):
     context = engine_of(two_inputs(), logger).create_execution_context()
     assert context.set_input_shape("a", (2, 4)) and context.set_input_shape("b", (3, 4))
@@ -269,84 +167,6 @@ def test_empty_batches(logger):
     context = engine_of(two_inputs(), logger).create_execution_context()
     outputs = infer(context, a=np.zeros((0, 4), np.float32), b=np.zeros((0, 4), np.float32))
     assert outputs["total"].shape == (0, 4) and outputs["product"].shape == (0, 0)
-
-
-class Times(trt.IProfiler):
-    def __init__(self):
-        super().__init__()
-        self.runs, self.times = 0, {}
-
-    def report_layer_time(self, layer_name, ms):
-        assert ms >= 0
-        self.times[layer_name] = ms
-
-
-def test_profilers(engine, context, logger, capsys):
-    memory = Memory()
-    context.set_input_shape("input", X.shape)
-    context.profiler = times = Times()
-    assert context.execute_v2(memory.bindings)
-    layers = json.loads(engine.create_engine_inspector().get_engine_information(
-        trt.LayerInformationFormat.JSON))["Layers"]
-    assert list(times.times) == [layer["Name"] for layer in layers]
-    times.times.clear()
-    context.enqueue_emits_profile = False
-    assert context.execute_async_v2(memory.bindings, 0) and not times.times
-    assert context.report_to_profiler() and len(times.times) == engine.num_layers
-    assert not context.report_to_profiler() and "no run to report" in logger.errors
-    context.profiler = trt.Profiler()
-    assert context.execute_v2(memory.bindings)
-    assert len(capsys.readouterr().out.splitlines()) == engine.num_layers
-    context.profiler = None
-    assert context.execute_v2(memory.bindings) and context.profiler is None
-
-
-def test_inspectors(engine):
-    inspector = engine.create_engine_inspector()
-    whole = json.loads(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
-    assert whole["Bindings"] == ["input", "output"] and len(whole["Layers"]) == engine.num_layers
-    first = json.loads(inspector.get_layer_information(0, trt.LayerInformationFormat.JSON))
-    assert first == whole["Layers"][0]
-    assert {"Name", "LayerType", "Inputs", "Outputs", "TacticName", "Metadata"} <= set(first)
-    line = inspector.get_layer_information(0, trt.LayerInformationFormat.ONELINE)
-    text = inspector.get_engine_information(trt.LayerInformationFormat.ONELINE)
-    assert "\n" not in line and line in text and text.endswith("Bindings:\ninput\noutput")
-    with pytest.raises(TypeError):
-        inspector.get_engine_information("JSON")
-
-
-class Allocator(trt.IOutputAllocator):
-    def __init__(self, generous=True):
-        super().__init__()
-        self.generous, self.asked, self.shapes, self.memory = generous, [], {}, None
-
-    def reallocate_output(self, tensor_name, memory, size, alignment):
-        self.asked.append((tensor_name, memory, size))
-        if self.generous:
-            self.memory = cuda.mem_alloc(size)
-            return int(self.memory)
-
-    def notify_shape(self, tensor_name, shape):
-        self.shapes[tensor_name] = tuple(shape)
-
-
-def test_output_allocators(context, logger, expected):
-    allocator, x = Allocator(), cuda.to_device(X)
-    context.set_input_shape("input", X.shape)
-    context.set_tensor_address("input", int(x))
-    assert context.set_output_allocator("output", allocator)
-    assert context.get_output_allocator("output") is allocator
-    assert context.execute_async_v3(0)
-    assert allocator.asked == [("output", 0, 120)] and allocator.shapes == {"output": (3, 10)}
-    np.testing.assert_allclose(cuda.from_device(allocator.memory, (3, 10), np.float32), expected,
-                               atol=1e-5)
-    assert context.set_output_allocator("output", Allocator(generous=False))
-    assert not context.execute_async_v3(0) and "gave no memory" in logger.errors
-    assert context.set_output_allocator("output", None)
-    assert context.get_output_allocator("output") is None
-    assert not context.set_output_allocator("input", allocator)
-    with pytest.raises(TypeError):
-        context.set_output_allocator("output", lambda: 0)
 
 
 def test_contexts_keep_what_is_set(engine, context, logger):
@@ -410,44 +230,6 @@ def test_one_context_on_many_threads_never_breaks(context, logger, expected):
     np.testing.assert_allclose(memory.output(), expected, atol=1e-5)
 
 
-def test_outputs_do_not_go_where_nothing_may_be_written(context, logger):
-    x, y = X.copy(), mmap.mmap(-1, 4096, prot=mmap.PROT_READ)
-    context.set_input_shape("input", X.shape)
-    address = np.frombuffer(y, np.uint8).ctypes.data
-    assert not context.execute_v2([x.ctypes.data, address])
-    assert "not memory to write to" in logger.errors
-
-
-# Addresses that scripts get wrong: small numbers, and places in or near device memory.
-_LIVE = cuda.mem_alloc(1 << 16)
-_GONE = freed()
-addresses = strategies.one_of(
-    strategies.integers(0, 1 << 16),
-    strategies.integers(-70000, 70000).map(lambda offset: int(_LIVE) + offset),
-    strategies.integers(0, 1 << 20).map(lambda offset: _GONE + offset),
-    strategies.integers(1 << 60, (1 << 64) - 1))
-
-
-@pytest.fixture(scope="module")
-def one_context():
-    return engine_of(classifier(), Recorder(), RANGES).create_execution_context()
-
-
-@settings(max_examples=200, deadline=None)
-@given(wrong=strategies.lists(addresses, min_size=2, max_size=2), batch=strategies.integers(0, 5))
-def test_no_address_breaks_a_context(one_context, wrong, batch):
-    context = one_context
-    if not context.set_input_shape("input", (batch, *SHAPE)):
-        assert batch in (0, 5)
-        return
-    needs = (batch * 12288, batch * 40)
-    places = [_carnot.device_find(address) for address in wrong]
-    fits = all(kind == "live" and address + size <= base + room and address % 4 == 0
-               for address, size, (kind, base, room) in zip(wrong, needs, places))
-    apart = wrong[0] + needs[0] <= wrong[1] or wrong[1] + needs[1] <= wrong[0]
-    assert context.execute_v2(wrong) == (fits and apart)
-
-
 @pytest.mark.parametrize("device, refused", [("cpu", False), ("abacus", True)])
 def test_a_device_that_is_not_there_is_refused(logger, monkeypatch, device, refused):
     data = engine_of(two_inputs(), logger).serialize()
@@ -463,47 +245,3 @@ def test_weights_are_not_streamed(engine, logger):
     assert not logger.errors
     engine.weight_streaming_budget_v2 = 5
     assert "weight streaming" in logger.errors
-
-
-class Listener(trt.IDebugListener):
-    def __init__(self):
-        super().__init__()
-        self.heard = {}
-
-    def process_debug_tensor(self, addr, location, type, shape, name, stream):
-        assert location == trt.TensorLocation.HOST and type == trt.float32
-        floats = ctypes.cast(addr, ctypes.POINTER(ctypes.c_float))
-        self.heard[name] = np.ctypeslib.as_array(floats, tuple(shape)).copy()
-
-
-def test_debug_listeners(engine, context, logger):
-    model = onnx.load_from_string(classifier())
-    between = [name for name in ("r1", "pooled", "logits") if engine.is_debug_tensor(name)]
-    assert between and not engine.is_debug_tensor("output")
-    model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in between)
-    truth = wanted(model.SerializeToString(), input=X)
-    memory, listener = Memory(), Listener()
-    context.set_input_shape("input", X.shape)
-    assert context.set_debug_listener(listener) and context.get_debug_listener() is listener
-    assert context.execute_v2(memory.bindings) and not listener.heard
-    assert context.set_tensor_debug_state(between[0], True) and context.get_debug_state(between[0])
-    assert context.execute_v2(memory.bindings) and list(listener.heard) == [between[0]]
-    context.unfused_tensors_debug_state = True
-    assert context.execute_v2(memory.bindings) and set(between) <= set(listener.heard)
-    for name in between:
-        np.testing.assert_allclose(listener.heard[name], truth[name], atol=1e-4)
-    np.testing.assert_allclose(memory.output(), truth["output"], atol=1e-5)
-    assert context.set_all_tensors_debug_state(False)
-    assert not context.set_tensor_debug_state("absent", True) and "'absent'" in logger.errors
-    assert context.set_debug_listener(None) and context.execute_v2(memory.bindings)
-
-
-def test_what_a_debug_listener_raises_is_raised(context):
-    memory = Memory()
-    context.set_input_shape("input", X.shape)
-    context.set_debug_listener(trt.IDebugListener())
-    context.unfused_tensors_debug_state = True
-    with pytest.raises(NotImplementedError):
-        context.execute_v2(memory.bindings)
-    context.set_debug_listener(None)
-    assert context.execute_v2(memory.bindings)
