@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -85,13 +86,24 @@ class Event {
   virtual double millisecondsSince(const Event& earlier) const = 0;
 };
 
+// Memory that work reads or writes, and that may lie elsewhere at another time.
+struct MemoryRange {
+  const void* data = nullptr;
+  size_t bytes = 0;
+  friend bool operator==(const MemoryRange&, const MemoryRange&) = default;
+};
+
 // Work issued to a stream, recorded to be launched as one.
 class Recording {
  public:
   virtual ~Recording() = default;
   virtual void launch(Stream& stream) = 0;
-  // Puts other addresses into it: `issue` issues the work recorded before, with those.
-  virtual void update(Stream& stream, const std::function<void()>& issue) = 0;
+  // Puts other addresses into it: `issue` would issue the work recorded before, on memory that lies
+  // at `places`, as many as when it was recorded and all that may lie elsewhere. `issue` is not
+  // called where earlier calls taught which addresses the work holds. What was launched before
+  // stays as it was.
+  virtual void update(Stream& stream, const std::function<void()>& issue,
+                      std::span<const MemoryRange> places) = 0;
 };
 
 // Memory, copies and order on one device.
@@ -112,7 +124,12 @@ class Device {
   virtual std::shared_ptr<Buffer> allocateHost(size_t bytes) { return Buffer::allocate(bytes); }
   // Bytes that nobody has allocated.
   virtual size_t freeBytes() const = 0;
-  virtual std::unique_ptr<Stream> createStream() = 0;
+  // `afterDefault`: in order with what is issued to the device's default stream, as streams of
+  // CUDA's runtime are.
+  virtual std::unique_ptr<Stream> createStream(bool afterDefault = false) = 0;
+  // A stream of the application by its native handle (null: the default one), which outlives what
+  // is given. Where the device has no such handles, a stream of its own.
+  virtual std::unique_ptr<Stream> streamAt(void* /*native*/) { return createStream(); }
   virtual std::unique_ptr<Event> createEvent() = 0;
   // In the stream's order. The host's memory may be used again when copyToDevice returns (if it is
   // allocateHost's, once the stream is synchronized), and holds the bytes once the stream is
@@ -125,8 +142,9 @@ class Device {
   void fillZero(void* dst, size_t bytes, Stream& stream) { fill(dst, 0, 1, bytes, stream); }
 
   // Records what `issue` issues to the stream without running it; null where the device has
-  // nothing to gain by it. `issue` may not wait for the stream.
-  virtual std::unique_ptr<Recording> record(Stream&, const std::function<void()>&) {
+  // nothing to gain by it. `issue` may not wait for the stream. `places`: see Recording::update.
+  virtual std::unique_ptr<Recording> record(Stream&, const std::function<void()>&,
+                                            std::span<const MemoryRange> /*places*/ = {}) {
     return nullptr;
   }
 };

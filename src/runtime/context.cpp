@@ -40,7 +40,6 @@ EngineContext::EngineContext(std::shared_ptr<const LoadedEngine> keepAlive,
       argumentStarts_.push_back(argumentTensors_.size());
       for (int32_t tensor : step.outputs) argumentTensors_.push_back(tensor);
     }
-    argumentTensors_.push_back(kArena);
   }
   segmentArguments_.push_back(argumentTensors_.size());
   arguments_.resize(argumentTensors_.size());
@@ -50,10 +49,22 @@ EngineContext::EngineContext(std::shared_ptr<const LoadedEngine> keepAlive,
   if (state_.device->sharesHostMemory()) return;
   staging_.emplace(*state_.device, engine_.inputs.size(), engine_.outputs.size());
   if (stream) return;  // a body's addresses change with every run
+  places_.resize(state_.segments.size());
   for (const LoadedEngine::State::Segment& segment : state_.segments)
-    recordings_.emplace_back(
-        *state_.device, segment.first, segment.last - segment.finds,
-        [this](size_t first, size_t last) { issue(first, last, [](size_t) {}); });
+    recordings_.emplace_back(*state_.device, segment.first, segment.last - segment.finds,
+                             [this](size_t first, size_t last, Stream& to) {
+                               const Issuing issuing(*this, to);
+                               issue(first, last, [](size_t) {});
+                             });
+}
+
+EngineContext::~EngineContext() {
+  if (!pending_) return;
+  try {
+    done_->synchronize();
+  } catch (const Error&) {
+    // The device is lost, and nothing runs on it any more.
+  }
 }
 
 template <typename After>
@@ -73,15 +84,19 @@ void EngineContext::issue(size_t first, size_t last, After after) {
 }
 
 template <typename Issue, typename After>
-void EngineContext::runSteps(Issue issueSteps, After after) {
+void EngineContext::runSteps(bool waits, Issue issueSteps, After after) {
   prepare();
   state_.device->activate();
+  if (pending_) stream_->wait(*done_);
   symbolValues_.assign(plans_[0]->symbolValues.begin(), plans_[0]->symbolValues.end());
   for (size_t k = 0; k < plans_.size(); ++k) {
     const LoadedEngine::State::Segment& segment = state_.segments[k];
     if (k > 0) planSegment(k);
     bind(k);
-    if (k == 0 && staging_) staging_->copyIn(*stream_);
+    if (k == 0 && staging_) {
+      if (!waits && staging_->usesHost()) stream_->synchronize();  // what writes there
+      staging_->copyIn(*stream_);
+    }
     issueSteps(k, segment.first, segment.last - segment.finds);
     if (!segment.finds) continue;
     find(segment.last - 1, *plans_[k]);
@@ -93,22 +108,49 @@ void EngineContext::runSteps(Issue issueSteps, After after) {
       state_.device->copyOnDevice(outputPointers_[copy.output], pointers_[copy.source],
                                   last.bytes[copy.source], *stream_);
   if (staging_) staging_->copyOut(*stream_);
+  if (!waits && !(staging_ && staging_->usesHost())) {
+    if (!done_) done_ = state_.device->createEvent();
+    done_->record(*stream_);
+    pending_ = true;
+    return;
+  }
   stream_->synchronize();
+  pending_ = false;
   if (staging_) staging_->finish();
 }
 
 template <typename After>
 void EngineContext::runSegments(After after) {
-  runSteps([&](size_t, size_t first, size_t last) { issue(first, last, after); }, after);
+  runSteps(
+      true, [&](size_t, size_t first, size_t last) { issue(first, last, after); }, after);
+}
+
+void EngineContext::runRecorded(bool waits) {
+  runSteps(
+      waits,
+      [this](size_t k, size_t, size_t) {
+        recordings_[k].run(plans_[k], places_[k], *stream_, *ownStream_);
+      },
+      [](size_t) {});
 }
 
 void EngineContext::run() {
   if (recordings_.empty())
     runSegments([](size_t) {});
   else
-    runSteps([this](size_t k, size_t,
-                    size_t) { recordings_[k].run(plans_[k], argumentsOf(k), *stream_); },
-             [](size_t) {});
+    runRecorded(true);
+}
+
+void EngineContext::enqueue(void* native) {
+  if (recordings_.empty()) return run();
+  if (!caller_ || caller_->native() != native) caller_ = state_.device->streamAt(native);
+  // Where dims are found on the way the host waits in any case, and so it does at the end.
+  if (recordings_.size() > 1) {
+    caller_->synchronize();
+    return run();
+  }
+  const Issuing issuing(*this, *caller_);
+  runRecorded(false);
 }
 
 ExecutionContext::RunParts EngineContext::runParts() {

@@ -64,9 +64,26 @@ void EngineContext::bind(size_t k) {
   checkOverlaps(k);
   for (size_t i = segmentArguments_[k]; i < segmentArguments_[k + 1]; ++i) {
     const int32_t tensor = argumentTensors_[i];
-    arguments_[i] = tensor >= 0 ? pointers_[tensor] : tensor == kArena ? arena : nullptr;
+    arguments_[i] = tensor >= 0 ? pointers_[tensor] : nullptr;
   }
+  if (!places_.empty()) listPlaces(k);
   bound_[k] = version_;
+}
+
+void EngineContext::listPlaces(size_t k) {
+  std::vector<MemoryRange>& places = places_[k];
+  places.clear();
+  places.push_back({arena_.data(), static_cast<size_t>(plans_[k]->arenaBytes)});
+  for (size_t j = 0; j <= k; ++j)
+    places.push_back({kept_[j].data(), static_cast<size_t>(plans_[j]->keptBytes)});
+  for (int32_t tensor : engine_.inputs)
+    places.push_back({pointers_[tensor], plans_[0]->bytes[tensor]});
+  for (size_t i = 0; i < engine_.outputs.size(); ++i)
+    if (state_.outputSegments[i] <= k)
+      places.push_back({outputPointers_[i], plans_[k]->bytes[engine_.outputs[i]]});
+  for (size_t j = 0; j < k; ++j)
+    for (int32_t tensor : engine_.steps[state_.segments[j].last - 1].outputs)
+      places.push_back({pointers_[tensor], plans_[k]->bytes[tensor]});
 }
 
 void EngineContext::placeInputs() {
@@ -82,6 +99,7 @@ void EngineContext::placeInputs() {
 void EngineContext::growMemory(size_t k) {
   auto grow = [&](GrownBuffer& buffer, int64_t bytes) {
     void* before = buffer.data();
+    if (pending_ && static_cast<size_t>(bytes) > buffer.bytes()) done_->synchronize();
     version_ += buffer.atLeast(*state_.device, static_cast<size_t>(bytes)) != before;
   };
   grow(arena_, plans_[k]->arenaBytes);

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -13,9 +14,6 @@
 
 namespace carnot {
 
-// Among a step's arguments: the arena.
-inline constexpr int32_t kArena = -2;
-
 // The context of an engine, or of a body in one. Its parts lie in files of their own: shapes,
 // memory, steps that find dims; context.cpp runs.
 class EngineContext final : public ExecutionContext {
@@ -23,6 +21,7 @@ class EngineContext final : public ExecutionContext {
   // `stream`: null for one of its own.
   EngineContext(std::shared_ptr<const LoadedEngine> keepAlive, const LoadedEngine::State& state,
                 Stream* stream);
+  ~EngineContext() override;
 
   void setProfile(int profile) override;
   void setInputShape(int index, std::span<const int64_t> dims) override;
@@ -33,6 +32,7 @@ class EngineContext final : public ExecutionContext {
   std::span<const int64_t> outputShape(int index) override;
   std::span<const int64_t> tensorShape(int tensor) override;
   void run() override;
+  void enqueue(void* native) override;
   RunParts runParts() override;
   void runProfiled(std::vector<StepTime>& times) override;
   void runWatched(const Watcher& watcher) override;
@@ -64,10 +64,6 @@ class EngineContext final : public ExecutionContext {
     while (step >= state_.segments[k].last) ++k;
     return k;
   }
-  std::span<void* const> argumentsOf(size_t k) const {
-    return std::span(arguments_)
-        .subspan(segmentArguments_[k], segmentArguments_[k + 1] - segmentArguments_[k]);
-  }
   size_t bytesOf(int32_t tensor) const { return plans_[state_.levels[tensor]]->bytes[tensor]; }
 
   // Inputs without symbols need not be told their shape.
@@ -82,6 +78,8 @@ class EngineContext final : public ExecutionContext {
   void growMemory(size_t k);
   // The application's memory for outputs that the segment writes, or that are copied at its end.
   void placeOutputs(size_t k);
+  // All memory of segment k's steps that may lie elsewhere in another run, as many in each.
+  void listPlaces(size_t k);
   // A tensor without elements may have no address; kernels still get one that is not null.
   void* address(const char* what, int32_t tensor, void* data, size_t bytes) const;
   // Steps write outputs and states while inputs are still read. Of the memory that segment k gets.
@@ -97,11 +95,27 @@ class EngineContext final : public ExecutionContext {
   // Runs a step that finds its outputs' dims, and with them the values of symbols.
   void find(size_t index, const ShapePlan& plan);
   void learn(const EngineStep& step);
-  // `issueSteps` issues the steps [first, last) of segment k.
+  // `issueSteps` issues the steps [first, last) of segment k. `waits`: until all is done; else the
+  // call returns when all is issued, if no memory of the host takes part.
   template <typename Issue, typename After>
-  void runSteps(Issue issueSteps, After after);
+  void runSteps(bool waits, Issue issueSteps, After after);
   template <typename After>
   void runSegments(After after);
+  void runRecorded(bool waits);
+
+  // While it lives, work goes to another stream.
+  class Issuing {
+   public:
+    Issuing(EngineContext& context, Stream& stream)
+        : context_(context), before_(std::exchange(context.stream_, &stream)) {}
+    ~Issuing() { context_.stream_ = before_; }
+    Issuing(const Issuing&) = delete;
+    Issuing& operator=(const Issuing&) = delete;
+
+   private:
+    EngineContext& context_;
+    Stream* before_;
+  };
 
   // A tensor whose dims its step finds.
   struct Found {
@@ -113,8 +127,10 @@ class EngineContext final : public ExecutionContext {
   std::shared_ptr<const LoadedEngine> keepAlive_;
   const LoadedEngine::State& state_;
   const EngineData& engine_;
-  std::unique_ptr<Stream> ownStream_;
-  Stream* stream_;
+  std::unique_ptr<Stream> ownStream_, caller_;
+  Stream* stream_;  // that work goes to
+  std::unique_ptr<Event> done_;
+  bool pending_ = false;  // work may be under way; `done_` comes behind it
 
   int profile_ = -1;
   std::vector<int64_t> inputDims_;  // of all inputs, one after another
@@ -131,12 +147,12 @@ class EngineContext final : public ExecutionContext {
   uint64_t version_ = 1;                                 // of all that pointers follow from
   std::vector<uint64_t> bound_;  // the version that each segment's pointers are of
   GrownBuffer arena_;
-  std::vector<GrownBuffer> kept_;                       // of each segment
-  std::vector<Found> found_;                            // of each tensor
-  std::vector<void*> pointers_;                         // of each tensor
-  std::vector<int32_t> argumentTensors_;                // of all steps, inputs then outputs
-  std::vector<size_t> argumentStarts_;                  // two each step
-  std::vector<void*> arguments_;                        // with the arena behind each segment's
+  std::vector<GrownBuffer> kept_;         // of each segment
+  std::vector<Found> found_;              // of each tensor
+  std::vector<void*> pointers_;           // of each tensor
+  std::vector<int32_t> argumentTensors_;  // of all steps, inputs then outputs
+  std::vector<size_t> argumentStarts_;    // two each step
+  std::vector<void*> arguments_;
   std::vector<size_t> segmentArguments_;                // where each segment's start, and the end
   std::vector<std::unique_ptr<ControlStep>> controls_;  // of each step
   std::vector<ControlStep::Input> controlInputs_;
@@ -145,7 +161,8 @@ class EngineContext final : public ExecutionContext {
   // Where the device shares no memory with the host.
   std::optional<Staging> staging_;
   bool partsTimed_ = false;
-  std::vector<Recordings> recordings_;  // of each segment
+  std::vector<Recordings> recordings_;            // of each segment
+  std::vector<std::vector<MemoryRange>> places_;  // of each segment
 };
 
 }  // namespace carnot

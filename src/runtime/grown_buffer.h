@@ -30,6 +30,7 @@ class GrownBuffer {
     buffer_ = std::move(larger);
     return buffer_->data();
   }
+  size_t bytes() const { return buffer_ ? buffer_->bytes() : 0; }
   void* data() const { return buffer_ ? buffer_->data() : nullptr; }
 
  private:

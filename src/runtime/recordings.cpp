@@ -25,37 +25,37 @@ void Recordings::add(const std::shared_ptr<const ShapePlan>& plan) {
     *std::ranges::min_element(entries_, {}, &Entry::lastUse) = std::move(entry);
 }
 
-void Recordings::record(Entry& entry, std::span<void* const> addresses, Stream& stream) {
+void Recordings::record(Entry& entry, std::span<const MemoryRange> places, Stream& own) {
   for (Segment& segment : entry.segments) {
     if (!segment.recordable) continue;
-    auto issue = [&] { issue_(segment.first, segment.last); };
+    auto issue = [&] { issue_(segment.first, segment.last, own); };
     if (segment.recording)
-      segment.recording->update(stream, issue);
+      segment.recording->update(own, issue, places);
     else
-      segment.recording = device_.record(stream, issue);
+      segment.recording = device_.record(own, issue, places);
   }
-  entry.addresses.assign(addresses.begin(), addresses.end());
+  entry.places.assign(places.begin(), places.end());
   entry.recorded = true;
 }
 
-void Recordings::run(const std::shared_ptr<const ShapePlan>& plan, std::span<void* const> addresses,
-                     Stream& stream) {
+void Recordings::run(const std::shared_ptr<const ShapePlan>& plan,
+                     std::span<const MemoryRange> places, Stream& stream, Stream& own) {
   Entry* entry = find(plan);
   if (!entry) {
-    issue_(first_, last_);
+    issue_(first_, last_, stream);
     add(plan);
     return;
   }
   entry->lastUse = ++clock_;
-  if (!entry->recorded || !std::ranges::equal(entry->addresses, addresses)) {
-    entry->recorded = false;  // until all segments are of one set of addresses
-    record(*entry, addresses, stream);
+  if (!entry->recorded || !std::ranges::equal(entry->places, places)) {
+    entry->recorded = false;  // until all segments are of one set of places
+    record(*entry, places, own);
   }
   for (Segment& segment : entry->segments) {
     if (segment.recording)
       segment.recording->launch(stream);
     else
-      issue_(segment.first, segment.last);
+      issue_(segment.first, segment.last, stream);
   }
 }
 

@@ -15,17 +15,18 @@ namespace carnot {
 // work are launched together; the others run between.
 class Recordings {
  public:
-  // Issues the steps [first, last).
-  using Issue = std::function<void(size_t first, size_t last)>;
+  // Issues the steps [first, last) to a stream.
+  using Issue = std::function<void(size_t first, size_t last, Stream& stream)>;
 
   // Of the steps [first, last).
   Recordings(Device& device, size_t first, size_t last, Issue issue)
       : device_(device), first_(first), last_(last), issue_(std::move(issue)) {}
 
   // Runs them all. The first run of a shape issues them one by one, since libraries may still
-  // prepare; the second records. `addresses`: all that the steps get.
-  void run(const std::shared_ptr<const ShapePlan>& plan, std::span<void* const> addresses,
-           Stream& stream);
+  // prepare; the second records, from `own`, whose work is this thread's alone. `places`: all
+  // memory of the steps that may lie elsewhere in another run, as many in each.
+  void run(const std::shared_ptr<const ShapePlan>& plan, std::span<const MemoryRange> places,
+           Stream& stream, Stream& own);
 
  private:
   struct Segment {
@@ -36,7 +37,7 @@ class Recordings {
   struct Entry {
     std::shared_ptr<const ShapePlan> plan;
     std::vector<Segment> segments;
-    std::vector<void*> addresses;
+    std::vector<MemoryRange> places;
     uint64_t lastUse = 0;
     bool recorded = false;
   };
@@ -45,7 +46,7 @@ class Recordings {
   // The entry of the plan; null when it is new here.
   Entry* find(const std::shared_ptr<const ShapePlan>& plan);
   void add(const std::shared_ptr<const ShapePlan>& plan);
-  void record(Entry& entry, std::span<void* const> addresses, Stream& stream);
+  void record(Entry& entry, std::span<const MemoryRange> places, Stream& own);
 
   Device& device_;
   size_t first_, last_;

@@ -80,6 +80,10 @@ class ExecutionContext {
   virtual std::span<const int64_t> tensorShape(int tensor) = 0;
   // Runs every step. Every address must be set. Allocates nothing once a shape has run.
   virtual void run() = 0;
+  // As run, in the order of a stream of the device, by its native handle. Returns when all is
+  // issued, where all addresses are of the device's memory and no dim depends on data; they must
+  // stay until the stream is through. A device without such handles runs at once.
+  virtual void enqueue(void* stream) = 0;
   // Milliseconds of copies to the device, of all steps, and of copies from it. On a device of its
   // own by its clock; on the CPU there are no copies.
   struct RunParts {

@@ -24,6 +24,11 @@ void* Staging::place(Slot& slot, void* data, size_t bytes) {
   return slot.memory->data();
 }
 
+bool Staging::usesHost() const {
+  auto isHost = [](const Slot& slot) { return slot.host != nullptr; };
+  return std::ranges::any_of(inputs_, isHost) || std::ranges::any_of(outputs_, isHost);
+}
+
 void Staging::mark(size_t point, Stream& stream) const {
   if (!events_.empty()) events_[point]->record(stream);
 }

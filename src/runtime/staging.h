@@ -22,6 +22,8 @@ class Staging {
   void* output(size_t index, void* data, size_t bytes) {
     return place(outputs_[index], data, bytes);
   }
+  // Whether any of the addresses given last is of memory that kernels do not reach.
+  bool usesHost() const;
   // Around the steps, in the stream's order.
   void copyIn(Stream& stream);
   void copyOut(Stream& stream);

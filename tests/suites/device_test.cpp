@@ -127,29 +127,65 @@ TEST_P(Devices, TellTime) {
 }
 
 TEST_P(Devices, RecordWork) {
-  const auto source = device->allocate(64), first = device->allocate(64),
-             second = device->allocate(64);
-  for (const auto& memory : {source, first, second}) device->fillZero(memory->data(), 64, *stream);
+  const auto source = device->allocate(64);
+  device->fillZero(source->data(), 64, *stream);
   device->copyToDevice(source->data(), "carnot", 6, *stream);
+  std::vector<std::shared_ptr<Buffer>> targets;
+  for (int i = 0; i < 8; ++i) {
+    targets.push_back(device->allocate(64));
+    device->fillZero(targets.back()->data(), 64, *stream);
+  }
   stream->synchronize();
   auto into = [&](const std::shared_ptr<Buffer>& memory) {
-    return [&] { device->copyOnDevice(memory->data(), source->data(), 6, *stream); };
+    return [&] {
+      auto* to = static_cast<char*>(memory->data());
+      device->copyOnDevice(to, source->data(), 6, *stream);
+      device->fill(to + 8, '!', 1, 3, *stream);
+    };
   };
-  auto recording = device->record(*stream, into(first));
+  auto places = [](const std::shared_ptr<Buffer>& memory) {
+    return std::vector<MemoryRange>{{memory->data(), 64}};
+  };
+  auto recording = device->record(*stream, into(targets[0]), places(targets[0]));
   if (!recording) {
     EXPECT_TRUE(device->sharesHostMemory());
     return;
   }
-  EXPECT_EQ(read(first, 1), std::string(1, '\0'));
-  recording->launch(*stream);
-  EXPECT_EQ(read(first, 6), "carnot");
-  recording->update(*stream, into(second));
-  EXPECT_EQ(read(second, 1), std::string(1, '\0'));
-  recording->launch(*stream);
-  EXPECT_EQ(read(second, 6), "carnot");
+  EXPECT_EQ(read(targets[0], 1), std::string(1, '\0'));
+  int issued = 0;
+  for (int round = 0; round < 3; ++round)
+    for (const auto& target : targets) {
+      device->fillZero(target->data(), 64, *stream);
+      if (round > 0 || target != targets[0])
+        recording->update(
+            *stream,
+            [&] {
+              ++issued;
+              into(target)();
+            },
+            places(target));
+      EXPECT_EQ(read(target, 1), std::string(1, '\0'));
+      recording->launch(*stream);
+      EXPECT_EQ(read(target, 12), std::string("carnot\0\0!!!\0", 12));
+    }
+  EXPECT_LE(issued, 1) << "addresses that are known need no new recording";
   EXPECT_THROW(device->record(*stream, [] { throw Error(ErrorCode::Internal, "stopped"); }), Error);
-  device->fillZero(first->data(), 64, *stream);
-  EXPECT_EQ(read(first, 1), std::string(1, '\0'));
+  device->fillZero(source->data(), 64, *stream);
+  EXPECT_EQ(read(source, 1), std::string(1, '\0'));
+}
+
+TEST_P(Devices, UseStreamsOfTheApplication) {
+  const auto made = device->createStream(true);
+  const auto memory = device->allocate(8);
+  for (void* native : {made->native(), static_cast<void*>(nullptr)}) {
+    const auto same = device->streamAt(native);
+    device->fill(memory->data(), 'a', 1, 8, *same);
+    same->synchronize();
+    EXPECT_TRUE(same->idle());
+    EXPECT_EQ(read(memory, 8), "aaaaaaaa");
+    device->fillZero(memory->data(), 8, *same);
+    same->synchronize();
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Devices, ::testing::ValuesIn(deviceKinds()),

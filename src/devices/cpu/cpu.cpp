@@ -41,7 +41,7 @@ class CpuDevice final : public Device {
   const DeviceTraits& traits() const override { return traits_; }
   size_t freeBytes() const override { return memoryLimits().free; }
   std::shared_ptr<Buffer> allocate(size_t bytes) override { return Buffer::allocate(bytes); }
-  std::unique_ptr<Stream> createStream() override {
+  std::unique_ptr<Stream> createStream(bool) override {
     return std::make_unique<CpuStream>(ThreadPool::shared(traits_.threads));
   }
   std::unique_ptr<Event> createEvent() override { return std::make_unique<CpuEvent>(); }

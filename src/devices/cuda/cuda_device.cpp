@@ -9,6 +9,7 @@
 #include "devices/cuda/cudnn.h"
 #include "devices/cuda/driver.h"
 #include "devices/cuda/nvrtc.h"
+#include "devices/cuda/recording.h"
 
 namespace carnot::cuda {
 namespace {
@@ -76,22 +77,33 @@ bool isDone(CUresult result) {
   return true;
 }
 
-class CudaStream final : public Stream {
+// One of the application's.
+class BorrowedStream : public Stream {
  public:
-  CudaStream() {
-    activateDevice();
-    check(driver().cuStreamCreate(&stream_, CU_STREAM_NON_BLOCKING), "making a stream");
-  }
-  ~CudaStream() override { driver().cuStreamDestroy(stream_); }
+  explicit BorrowedStream(CUstream stream) : stream_(stream) {}
+  // The default streams' handles mean those of the context that is current.
   void synchronize() override {
+    activateDevice();
     check(driver().cuStreamSynchronize(stream_), "waiting for the device");
   }
-  bool idle() override { return isDone(driver().cuStreamQuery(stream_)); }
+  bool idle() override {
+    activateDevice();
+    return isDone(driver().cuStreamQuery(stream_));
+  }
   void wait(Event& event) override;
   void* native() override { return stream_; }
 
- private:
+ protected:
   CUstream stream_ = nullptr;
+};
+
+class CudaStream final : public BorrowedStream {
+ public:
+  explicit CudaStream(unsigned int flags) : BorrowedStream(nullptr) {
+    activateDevice();
+    check(driver().cuStreamCreate(&stream_, flags), "making a stream");
+  }
+  ~CudaStream() override { driver().cuStreamDestroy(stream_); }
 };
 
 class CudaEvent final : public Event {
@@ -102,6 +114,7 @@ class CudaEvent final : public Event {
   }
   ~CudaEvent() override { driver().cuEventDestroy(event_); }
   void record(Stream& stream) override {
+    activateDevice();
     check(driver().cuEventRecord(event_, nativeOf(stream)), "recording an event");
   }
   void synchronize() override {
@@ -117,59 +130,15 @@ class CudaEvent final : public Event {
   }
 
  private:
-  friend CudaStream;
+  friend BorrowedStream;
   CUevent event_ = nullptr;
 };
 
-void CudaStream::wait(Event& event) {
+void BorrowedStream::wait(Event& event) {
+  activateDevice();
   check(driver().cuStreamWaitEvent(stream_, static_cast<CudaEvent&>(event).event_, 0),
         "making a stream wait");
 }
-
-// A captured graph, ready to launch.
-class CudaRecording final : public Recording {
- public:
-  CudaRecording(Stream& stream, const std::function<void()>& issue) {
-    const Captured captured(stream, issue);
-    check(driver().cuGraphInstantiate(&executable_, captured.graph, 0), "preparing a recording");
-  }
-  ~CudaRecording() override { driver().cuGraphExecDestroy(executable_); }
-
-  void launch(Stream& stream) override {
-    check(driver().cuGraphLaunch(executable_, nativeOf(stream)), "launching a recording");
-  }
-
-  void update(Stream& stream, const std::function<void()>& issue) override {
-    const Captured captured(stream, issue);
-    CUgraphExecUpdateResultInfo info{};
-    if (driver().cuGraphExecUpdate(executable_, captured.graph, &info) == CUDA_SUCCESS) return;
-    CUgraphExec fresh = nullptr;
-    check(driver().cuGraphInstantiate(&fresh, captured.graph, 0), "preparing a recording");
-    driver().cuGraphExecDestroy(executable_);
-    executable_ = fresh;
-  }
-
- private:
-  struct Captured {
-    CUgraph graph = nullptr;
-    Captured(Stream& stream, const std::function<void()>& issue) {
-      check(driver().cuStreamBeginCapture(nativeOf(stream), CU_STREAM_CAPTURE_MODE_THREAD_LOCAL),
-            "starting to record");
-      try {
-        issue();
-      } catch (...) {
-        driver().cuStreamEndCapture(nativeOf(stream), &graph);
-        if (graph) driver().cuGraphDestroy(graph);
-        throw;
-      }
-      check(driver().cuStreamEndCapture(nativeOf(stream), &graph), "recording");
-    }
-    ~Captured() { driver().cuGraphDestroy(graph); }
-    Captured(const Captured&) = delete;
-    Captured& operator=(const Captured&) = delete;
-  };
-  CUgraphExec executable_ = nullptr;
-};
 
 class CudaDevice final : public Device {
  public:
@@ -218,7 +187,12 @@ class CudaDevice final : public Device {
     check(driver().cuMemGetInfo(&free, &total), "asking for free memory");
     return free;
   }
-  std::unique_ptr<Stream> createStream() override { return std::make_unique<CudaStream>(); }
+  std::unique_ptr<Stream> createStream(bool afterDefault) override {
+    return std::make_unique<CudaStream>(afterDefault ? CU_STREAM_DEFAULT : CU_STREAM_NON_BLOCKING);
+  }
+  std::unique_ptr<Stream> streamAt(void* native) override {
+    return std::make_unique<BorrowedStream>(static_cast<CUstream>(native));
+  }
   std::unique_ptr<Event> createEvent() override { return std::make_unique<CudaEvent>(); }
 
   void copyToDevice(void* dst, const void* src, size_t bytes, Stream& stream) override {
@@ -250,8 +224,9 @@ class CudaDevice final : public Device {
           "filling device memory");
   }
 
-  std::unique_ptr<Recording> record(Stream& stream, const std::function<void()>& issue) override {
-    return std::make_unique<CudaRecording>(stream, issue);
+  std::unique_ptr<Recording> record(Stream& stream, const std::function<void()>& issue,
+                                    std::span<const MemoryRange> places) override {
+    return recordGraph(stream, issue, places);
   }
 
  private:

@@ -19,6 +19,11 @@ Driver load() {
 #include "devices/cuda/driver.inc"
 #undef CARNOT_SYMBOL
 #undef CARNOT_TEXT
+  auto find = [&]<typename F>(const char* name, F& function) {
+    function = reinterpret_cast<F>(library.symbol(name));
+  };
+  find("cuFuncGetParamInfo", driver.functionParameter);
+  find("cuKernelGetParamInfo", driver.kernelParameter);
   if (CUresult result = driver.cuInit(0); result != CUDA_SUCCESS) {
     const char* why = nullptr;
     driver.cuGetErrorString(result, &why);

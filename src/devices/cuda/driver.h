@@ -9,6 +9,9 @@ struct Driver {
 #define CARNOT_SYMBOL(name) decltype(&::name) name = nullptr;
 #include "devices/cuda/driver.inc"
 #undef CARNOT_SYMBOL
+  // Null in drivers before CUDA 12.4.
+  decltype(&::cuFuncGetParamInfo) functionParameter = nullptr;
+  decltype(&::cuKernelGetParamInfo) kernelParameter = nullptr;
 };
 
 // Initialized. Throws Error (Unsupported) where there is no driver.
