@@ -4,20 +4,18 @@
 
 #include <carnot/error.h>
 #include <carnot/memory.h>
+#include <carnot/streams.h>
 
-#include <chrono>
-#include <cstdlib>
 #include <cstring>
-#include <map>
-#include <mutex>
-#include <set>
+#include <optional>
 #include <string>
 
 namespace {
 
 using carnot::DeviceMemory;
 using carnot::deviceMemory;
-using Clock = std::chrono::steady_clock;
+using carnot::DeviceStreams;
+using carnot::deviceStreams;
 
 enum Status : int {
   kSuccess = 0,
@@ -26,6 +24,7 @@ enum Status : int {
   kNoDevice = 100,
   kInvalidDevice = 101,
   kInvalidHandle = 400,
+  kNotReady = 600,
   kUnknown = 999,
 };
 
@@ -62,32 +61,20 @@ int reporting(Act act) {
   }
 }
 
-// Streams and events by their handles, so that a wrong one is refused.
-struct Handles {
-  std::mutex mutex;
-  std::set<void*> streams;
-  std::map<void*, Clock::time_point> events;
-};
-
-Handles& handles() {
-  static auto* all = new Handles;
-  return *all;
+// As reporting, where a wrong handle is all that can be wrong.
+template <typename Act>
+int handling(Act act) {
+  const int status = reporting(act);
+  return status == kInvalidValue ? lastStatus = kInvalidHandle : status;
 }
 
-bool isDefaultStream(void* stream) { return reinterpret_cast<uintptr_t>(stream) <= 2; }
+DeviceStreams::Handle handleOf(void* object) { return reinterpret_cast<uintptr_t>(object); }
+void* pointer(DeviceStreams::Handle handle) {
+  return reinterpret_cast<void*>(handle);  // NOLINT(performance-no-int-to-ptr)
+}
 
 int checkStream(void* stream) {
-  std::lock_guard lock(handles().mutex);
-  if (isDefaultStream(stream) || handles().streams.contains(stream)) return kSuccess;
-  return failed(kInvalidHandle, "no such stream");
-}
-
-template <typename Act>
-int withEvent(void* event, Act act) {
-  std::lock_guard lock(handles().mutex);
-  auto found = handles().events.find(event);
-  if (found == handles().events.end()) return failed(kInvalidHandle, "no such event");
-  return act(found->second);
+  return handling([&] { deviceStreams().checkStream(handleOf(stream)); });
 }
 
 void copyOnHost(void* to, const void* from, size_t bytes) {
@@ -98,6 +85,32 @@ void copyOnHost(void* to, const void* from, size_t bytes) {
 
 bool isDevice(const void* address) {
   return deviceMemory().find(address).kind != DeviceMemory::Place::Kind::Foreign;
+}
+
+// In a stream's order, or done when the call returns. `kind`: cudaMemcpyKind.
+void copy(void* to, const void* from, size_t bytes, int kind,
+          std::optional<DeviceStreams::Handle> stream) {
+  if (!bytes) return;
+  const int direction = kind == 4 ? 2 * isDevice(from) + isDevice(to) : kind;
+  DeviceMemory& memory = deviceMemory();
+  if (direction == 0) {
+    if (stream) deviceStreams().synchronize(*stream);
+    copyOnHost(to, from, bytes);
+  } else if (direction == 1) {
+    memory.checkUsable(from, bytes, "source", DeviceMemory::Access::Read);
+    stream ? deviceStreams().copyToDevice(to, from, bytes, *stream)
+           : memory.copyToDevice(to, from, bytes);
+  } else if (direction == 2) {
+    memory.checkUsable(to, bytes, "destination", DeviceMemory::Access::Write);
+    stream ? deviceStreams().copyToHost(to, from, bytes, *stream)
+           : memory.copyToHost(to, from, bytes);
+  } else if (direction == 3) {
+    stream ? deviceStreams().copyOnDevice(to, from, bytes, *stream)
+           : memory.copyOnDevice(to, from, bytes);
+  } else {
+    throw carnot::Error(carnot::ErrorCode::InvalidArgument,
+                        "a copy of kind " + std::to_string(kind), "0 to 4");
+  }
 }
 
 }  // namespace
@@ -127,36 +140,20 @@ int cudaFreeHost(void* pointer) {
 }
 
 int cudaMemcpy(void* to, const void* from, size_t bytes, int kind) {
-  return reporting([&] {
-    if (!bytes) return;
-    int direction = kind == 4 ? 2 * isDevice(from) + isDevice(to) : kind;
-    DeviceMemory& memory = deviceMemory();
-    if (direction == 0) {
-      copyOnHost(to, from, bytes);
-    } else if (direction == 1) {
-      memory.checkUsable(from, bytes, "source", DeviceMemory::Access::Read);
-      memory.copyToDevice(to, from, bytes);
-    } else if (direction == 2) {
-      memory.checkUsable(to, bytes, "destination", DeviceMemory::Access::Write);
-      memory.copyToHost(to, from, bytes);
-    } else if (direction == 3) {
-      memory.copyOnDevice(to, from, bytes);
-    } else {
-      throw carnot::Error(carnot::ErrorCode::InvalidArgument,
-                          "a copy of kind " + std::to_string(kind), "0 to 4");
-    }
-  });
+  return reporting([&] { copy(to, from, bytes, kind, {}); });
 }
 int cudaMemcpyAsync(void* to, const void* from, size_t bytes, int kind, void* stream) {
-  int status = checkStream(stream);
-  return status ? status : cudaMemcpy(to, from, bytes, kind);
+  const int status = checkStream(stream);
+  return status ? status : reporting([&] { copy(to, from, bytes, kind, handleOf(stream)); });
 }
 int cudaMemset(void* pointer, int value, size_t bytes) {
   return reporting([&] { deviceMemory().fill(pointer, static_cast<uint32_t>(value), 1, bytes); });
 }
 int cudaMemsetAsync(void* pointer, int value, size_t bytes, void* stream) {
-  int status = checkStream(stream);
-  return status ? status : cudaMemset(pointer, value, bytes);
+  const int status = checkStream(stream);
+  return status ? status : reporting([&] {
+    deviceStreams().fill(pointer, static_cast<uint32_t>(value), 1, bytes, handleOf(stream));
+  });
 }
 int cudaMemGetInfo(size_t* free, size_t* total) {
   return reporting([&] {
@@ -166,64 +163,51 @@ int cudaMemGetInfo(size_t* free, size_t* total) {
   });
 }
 
-int cudaStreamCreate(void** stream) {
-  std::lock_guard lock(handles().mutex);
-  *stream = std::malloc(1);
-  handles().streams.insert(*stream);
-  return kSuccess;
+int cudaStreamCreateWithFlags(void** stream, unsigned flags) {
+  return reporting([&] { *stream = pointer(deviceStreams().createStream(!(flags & 1))); });
 }
-int cudaStreamCreateWithFlags(void** stream, unsigned) { return cudaStreamCreate(stream); }
-int cudaStreamCreateWithPriority(void** stream, unsigned, int) { return cudaStreamCreate(stream); }
-int cudaStreamSynchronize(void* stream) { return checkStream(stream); }
-int cudaStreamQuery(void* stream) { return checkStream(stream); }
-int cudaStreamWaitEvent(void* stream, void*, unsigned) { return checkStream(stream); }
+int cudaStreamCreate(void** stream) { return cudaStreamCreateWithFlags(stream, 0); }
+int cudaStreamCreateWithPriority(void** stream, unsigned flags, int) {
+  return cudaStreamCreateWithFlags(stream, flags);
+}
+int cudaStreamSynchronize(void* stream) {
+  return handling([&] { deviceStreams().synchronize(handleOf(stream)); });
+}
+int cudaStreamQuery(void* stream) {
+  bool idle = false;
+  const int status = handling([&] { idle = deviceStreams().isIdle(handleOf(stream)); });
+  return status || idle ? status : kNotReady;
+}
+int cudaStreamWaitEvent(void* stream, void* event, unsigned) {
+  return handling([&] { deviceStreams().wait(handleOf(stream), handleOf(event)); });
+}
 int cudaStreamDestroy(void* stream) {
-  std::lock_guard lock(handles().mutex);
-  if (!handles().streams.erase(stream)) return failed(kInvalidHandle, "no such stream");
-  std::free(stream);
-  return kSuccess;
+  return handling([&] { deviceStreams().destroyStream(handleOf(stream)); });
 }
 
 int cudaEventCreate(void** event) {
-  std::lock_guard lock(handles().mutex);
-  *event = std::malloc(1);
-  handles().events[*event] = {};
-  return kSuccess;
+  return reporting([&] { *event = pointer(deviceStreams().createEvent()); });
 }
 int cudaEventCreateWithFlags(void** event, unsigned) { return cudaEventCreate(event); }
 int cudaEventRecord(void* event, void* stream) {
-  int status = checkStream(stream);
-  if (status) return status;
-  return withEvent(event, [](Clock::time_point& time) {
-    time = Clock::now();
-    return kSuccess;
-  });
+  return handling([&] { deviceStreams().record(handleOf(event), handleOf(stream)); });
 }
 int cudaEventSynchronize(void* event) {
-  return withEvent(event, [](Clock::time_point&) { return kSuccess; });
+  return handling([&] { deviceStreams().synchronizeEvent(handleOf(event)); });
 }
-int cudaEventQuery(void* event) { return cudaEventSynchronize(event); }
+int cudaEventQuery(void* event) {
+  bool reached = false;
+  const int status = handling([&] { reached = deviceStreams().isReached(handleOf(event)); });
+  return status || reached ? status : kNotReady;
+}
 int cudaEventElapsedTime(float* milliseconds, void* start, void* end) {
-  Clock::time_point first, last;
-  auto take = [](Clock::time_point& into) {
-    return [&into](Clock::time_point& time) {
-      into = time;
-      return kSuccess;
-    };
-  };
-  int status = withEvent(start, take(first));
-  if (!status) status = withEvent(end, take(last));
-  if (status) return status;
-  if (first == Clock::time_point{} || last == Clock::time_point{})
-    return failed(kInvalidHandle, "an event that was not recorded");
-  *milliseconds = std::chrono::duration<float, std::milli>(last - first).count();
-  return kSuccess;
+  return handling([&] {
+    *milliseconds =
+        static_cast<float>(deviceStreams().millisecondsBetween(handleOf(start), handleOf(end)));
+  });
 }
 int cudaEventDestroy(void* event) {
-  std::lock_guard lock(handles().mutex);
-  if (!handles().events.erase(event)) return failed(kInvalidHandle, "no such event");
-  std::free(event);
-  return kSuccess;
+  return handling([&] { deviceStreams().destroyEvent(handleOf(event)); });
 }
 
 int cudaDeviceSynchronize() {
@@ -260,6 +244,8 @@ const char* cudaGetErrorName(int status) {
       return "cudaErrorInvalidDevice";
     case kInvalidHandle:
       return "cudaErrorInvalidResourceHandle";
+    case kNotReady:
+      return "cudaErrorNotReady";
     default:
       return "cudaErrorUnknown";
   }

@@ -2,6 +2,7 @@
 
 #include <carnot/memory.h>
 #include <carnot/report.h>
+#include <carnot/streams.h>
 #include <fmt/format.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
@@ -27,11 +28,13 @@ using Times = std::vector<std::pair<std::string, double>>;
 // memory, and has room. One call at a time; a second is refused.
 class AddressContext {
  public:
+  // Throws Error (InvalidArgument) where device memory is not of the engine's device.
   explicit AddressContext(const Engine& engine)
-      : context_(engine.createContext()),
+      : context_((checkDevice(engine), engine.createContext())),
         inputs_(engine.inputs().size()),
         outputs_(engine.outputs().size()),
-        shapes_(engine.inputs().size()) {}
+        shapes_(engine.inputs().size()),
+        isOrdered_(engine.info().deviceKind != "cpu") {}
 
   void setProfile(int profile) {
     Turn turn(*this);
@@ -69,15 +72,19 @@ class AddressContext {
         });
   }
 
-  void run() {
+  // In a stream's order; see Context::enqueue. `waits`: until the stream is through.
+  void run(uintptr_t stream, bool waits) {
     Turn turn(*this);
     nb::gil_scoped_release released;
+    if (isOrdered_) deviceStreams().checkStream(stream);
     passAddresses();
-    context_.run();
+    context_.enqueue(pointer(stream));
+    if (waits) await(stream);
   }
-  Times runTimed() {
+  Times runTimed(uintptr_t stream) {
     Turn turn(*this);
     nb::gil_scoped_release released;
+    await(stream);
     passAddresses();
     Times times;
     context_.runTimed([&](std::string_view layer, double milliseconds) {
@@ -85,8 +92,9 @@ class AddressContext {
     });
     return times;
   }
-  void runWatched(const nb::object& watcher) {
+  void runWatched(const nb::object& watcher, uintptr_t stream) {
     Turn turn(*this);
+    await(stream);
     passAddresses();
     python::runWatched(context_, watcher);
   }
@@ -112,6 +120,16 @@ class AddressContext {
     std::atomic<bool>& busy_;
   };
 
+  static void checkDevice(const Engine& engine) {
+    const std::string built = engine.info().deviceKind;
+    const std::string_view used = deviceMemory().kind();
+    if (used == "cpu" || built == used) return;  // other devices take the host's memory by copies
+    throw Error(ErrorCode::InvalidArgument,
+                fmt::format("an engine for device {} beside device memory of {}", built, used),
+                fmt::format("an engine built for {}", used),
+                "build it here again, or set CARNOT_DEVICE=" + built);
+  }
+
   static void* pointer(uintptr_t address) {
     return reinterpret_cast<void*>(address);  // NOLINT(performance-no-int-to-ptr)
   }
@@ -132,9 +150,13 @@ class AddressContext {
     return shape;
   }
 
+  // What fills the inputs.
+  void await(uintptr_t stream) const {
+    if (isOrdered_) deviceStreams().synchronize(stream);
+  }
+
   void passAddresses() {
     DeviceMemory& memory = deviceMemory();
-    memory.synchronize();  // what fills the inputs may be under way on another stream
     const auto& inputs = context_.engine().inputs();
     const auto& outputs = context_.engine().outputs();
     for (size_t i = 0; i < outputs.size(); ++i) {
@@ -155,6 +177,7 @@ class AddressContext {
   Context context_;
   std::vector<void*> inputs_, outputs_;
   std::vector<Shape> shapes_;
+  bool isOrdered_;  // by streams; else work is done when the call returns
   std::atomic<bool> busy_ = false;
 };
 
@@ -170,9 +193,9 @@ void bindAddressContext(nb::module_& m) {
       .def("set_output", &AddressContext::setOutput)
       .def("set_output_allocator", &AddressContext::setOutputAllocator, nb::arg("index"),
            nb::arg("allocate").none())
-      .def("run", &AddressContext::run)
-      .def("run_timed", &AddressContext::runTimed)
-      .def("run_watched", &AddressContext::runWatched)
+      .def("run", &AddressContext::run, nb::arg("stream") = 0, nb::arg("waits") = true)
+      .def("run_timed", &AddressContext::runTimed, nb::arg("stream") = 0)
+      .def("run_watched", &AddressContext::runWatched, nb::arg("watcher"), nb::arg("stream") = 0)
       .def("memory", &AddressContext::memory);
 }
 

@@ -65,7 +65,7 @@ class ArrayContext {
   void setState(int index, nb::handle array) {
     states_.at(index) = setStateArray(context_, index, array);
   }
-  // Memory of the device that CARNOT_DEVICE names. It stays the caller's.
+  // Memory of the device of deviceInfo(). It stays the caller's.
   void setStateAddress(int index, uintptr_t address, const Shape& shape) {
     const TensorInfo& info = context_.engine().states().at(index);
     void* data = reinterpret_cast<void*>(address);  // NOLINT(performance-no-int-to-ptr)
@@ -232,6 +232,7 @@ NB_MODULE(_carnot, m) {
   bindNetwork(m);
   bindAddressContext(m);
   bindMemory(m);
+  bindStreams(m);
   m.def("build", &buildEngine, nb::arg("model"), nb::arg("options"), nb::arg("log").none(),
         nb::arg("progress").none(), nb::arg("patches").none() = nb::none());
   m.def("build_phases", &carnot::buildPhases);

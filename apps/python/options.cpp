@@ -71,6 +71,7 @@ void bindBuildOptions(nb::module_& m) {
           [](Options& options, int constraints) {
             options.precisionConstraints = static_cast<PrecisionConstraints>(constraints);
           })
+      .def_rw("device", &Options::device)
       .def_rw("threads", &Options::threads)
       .def_rw("isa", &Options::isa)
       .def_rw("optimization_level", &Options::optimizationLevel)

@@ -40,9 +40,12 @@ class DeviceMemory {
   // (InvalidArgument) that names `what` ("tensor x"), with what is there and what is needed.
   virtual void checkUsable(const void* address, size_t bytes, std::string_view what,
                            Access access) const = 0;
+  // The same, of device memory alone.
+  virtual void checkDevice(const void* address, size_t bytes, std::string_view what) const = 0;
 
-  // After all that was issued to the device before; done when the call returns. Throw Error (InvalidArgument) unless the device's side is live and
-  // has room. Copies on the device may overlap.
+  // In the order of the default stream (streams.h); done when the call returns. Throw Error
+  // (InvalidArgument) unless the device's side is live and has room. Copies on the device may
+  // overlap.
   virtual void copyToDevice(void* device, const void* host, size_t bytes) = 0;
   virtual void copyToHost(void* host, const void* device, size_t bytes) = 0;
   virtual void copyOnDevice(void* to, const void* from, size_t bytes) = 0;
@@ -64,8 +67,8 @@ class DeviceMemory {
   virtual Usage usage() const = 0;
 };
 
-// That of the device named by CARNOT_DEVICE: "cpu", the default, or "cuda". Throws Error
-// (Unsupported) where there is none such.
+// That of deviceInfo(): the device that CARNOT_DEVICE names, else a GPU if there is one to be used,
+// else the CPU. Throws Error (Unsupported) where CARNOT_DEVICE names one that is not there.
 DeviceMemory& deviceMemory();
 
 }  // namespace carnot

@@ -57,6 +57,11 @@ class Context {
 
   // Returns when the outputs are written. Allocates no memory once a shape has run.
   void run();
+  // As run, in the order of a stream of the engine's device: a GPU's by its driver's handle
+  // (CUstream; null: the default stream). Returns when the work is issued where all memory is the
+  // device's and no output depends on data; it must stay, and shapes and addresses may be changed
+  // for the next run. Elsewhere, as on the CPU, it returns when the outputs are written.
+  void enqueue(void* stream);
 
   // Milliseconds of a run's parts: copying inputs to the device, computing, copying outputs back.
   // By the device's clock where it has its own; on the CPU computing is all.

@@ -54,8 +54,9 @@ def _range(name: str, value: Any) -> list[list[int]]:
 
 
 def build(model: Any, *, profiles: Ranges | Iterable[Ranges] | None = None,
-          threads: int | None = None, isa: str = "native", permits: Iterable[str] = (),
-          tf32: bool = True, layer_precisions: Mapping[str, str] | None = None,
+          device: str | None = None, threads: int | None = None, isa: str = "native",
+          permits: Iterable[str] = (), tf32: bool = True,
+          layer_precisions: Mapping[str, str] | None = None,
           precision_constraints: str = "obey", optimization_level: int = 3,
           budget: float | None = None, timing_cache: str | os.PathLike[str] | bool | None = None,
           dump_ir: str | os.PathLike[str] | None = None, stop_after: str | None = None,
@@ -73,6 +74,7 @@ def build(model: Any, *, profiles: Ranges | Iterable[Ranges] | None = None,
         profiles: the shapes to tune for and to enforce: by input name one shape, or (min, opt, max);
             one such dict, or several. None: dimension 0 is tuned at 1, other dynamic ones at 128, and
             every shape runs.
+        device: "cpu" or "cuda"; None: the one that CARNOT_DEVICE names, else the CPU.
         threads: to use; None: CARNOT_THREADS if set, else the cores allowed to the process.
         isa: instruction sets to build for: "native", "portable", "avx2", "avx512", or names joined
             by "+".
@@ -119,6 +121,7 @@ def build(model: Any, *, profiles: Ranges | Iterable[Ranges] | None = None,
     options = _carnot.BuildOptions()
     options.profiles = [{name: _range(name, value) for name, value in profile.items()}
                         for profile in profiles]
+    options.device = device or ""
     options.threads = _threads(threads)
     options.isa = isa
     options.permits = list(permits)

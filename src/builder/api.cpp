@@ -53,8 +53,9 @@ std::string timingCachePath(const std::string& wanted) {
 
 CompileOptions compileOptions(const BuildOptions& options) {
   CompileOptions out;
-  out.device = deviceTraits(options.device.empty() ? defaultDeviceKind() : options.device,
-                            options.threads > 0 ? options.threads : defaultThreads());
+  out.device =
+      deviceTraits(options.device.empty() ? chooseDevice(DeviceUse::Carnot).kind : options.device,
+                   options.threads > 0 ? options.threads : defaultThreads());
   if (out.device.kind == "cpu") out.device.isa = parseIsa(options.isa);
   for (const Profile& profile : options.profiles) {
     ProfileShapes shapes;

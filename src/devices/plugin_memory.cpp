@@ -18,7 +18,7 @@ bool holds(const std::byte* base, size_t bytes, const std::byte* address) {
 }  // namespace
 
 PluginMemory::PluginMemory(std::shared_ptr<Device> device)
-    : device_(std::move(device)), stream_(device_->createStream()) {}
+    : device_(std::move(device)), stream_(device_->streamAt(nullptr)) {}
 
 void* PluginMemory::allocate(size_t bytes) {
   if (bytes == 0)
@@ -85,16 +85,12 @@ void PluginMemory::checkUsable(const void* address, size_t bytes, std::string_vi
 
 void PluginMemory::copyToDevice(void* device, const void* host, size_t bytes) {
   checkDevice(device, bytes, "destination");
-  std::lock_guard lock(copying_);
-  synchronize();
   device_->copyToDevice(device, host, bytes, *stream_);
   stream_->synchronize();
 }
 
 void PluginMemory::copyToHost(void* host, const void* device, size_t bytes) {
   checkDevice(device, bytes, "source");
-  std::lock_guard lock(copying_);
-  synchronize();
   device_->copyFromDevice(host, device, bytes, *stream_);
   stream_->synchronize();
 }
@@ -104,8 +100,6 @@ void PluginMemory::copyOnDevice(void* to, const void* from, size_t bytes) {
   checkDevice(from, bytes, "source");
   auto *a = static_cast<std::byte*>(to),
        *b = const_cast<std::byte*>(static_cast<const std::byte*>(from));
-  std::lock_guard lock(copying_);
-  synchronize();
   if (a < b + bytes && b < a + bytes && a != b) {  // overlapping
     const std::shared_ptr<Buffer> aside = device_->allocate(bytes);
     device_->copyOnDevice(aside->data(), from, bytes, *stream_);
@@ -119,8 +113,6 @@ void PluginMemory::copyOnDevice(void* to, const void* from, size_t bytes) {
 
 void PluginMemory::fill(void* device, uint32_t value, int width, size_t count) {
   checkDevice(device, bytesFilled(width, count), "destination");
-  std::lock_guard lock(copying_);
-  synchronize();
   device_->fill(device, value, width, count, *stream_);
   stream_->synchronize();
 }

@@ -25,6 +25,8 @@ class PluginMemory final : public DeviceMemory {
   Place find(const void* address) const override;
   void checkUsable(const void* address, size_t bytes, std::string_view what,
                    Access access) const override;
+  // Live with that much room, or of another owner on the device.
+  void checkDevice(const void* address, size_t bytes, std::string_view what) const override;
   void copyToDevice(void* device, const void* host, size_t bytes) override;
   void copyToHost(void* host, const void* device, size_t bytes) override;
   void copyOnDevice(void* to, const void* from, size_t bytes) override;
@@ -36,12 +38,10 @@ class PluginMemory final : public DeviceMemory {
 
  private:
   using Allocations = std::map<const std::byte*, std::shared_ptr<Buffer>>;
-  // Live with that much room, or of another owner on the device.
-  void checkDevice(const void* address, size_t bytes, std::string_view what) const;
 
   std::shared_ptr<Device> device_;
-  std::unique_ptr<Stream> stream_;  // of copies; under copying_
-  mutable std::mutex books_, copying_;
+  std::unique_ptr<Stream> stream_;  // the default one
+  mutable std::mutex books_;
   Allocations live_, host_;
   std::deque<std::pair<const std::byte*, size_t>> freed_;  // the last ones, oldest first
   size_t liveBytes_ = 0;

@@ -256,6 +256,7 @@ void Context::setOutput(std::string_view output, void* data) {
 }
 
 void Context::run() { state_->context->run(); }
+void Context::enqueue(void* stream) { state_->context->enqueue(stream); }
 
 Context::Parts Context::runParts() {
   const ExecutionContext::RunParts parts = state_->context->runParts();

@@ -32,6 +32,7 @@ def parsed(model, logger, flags=0):
     config = builder.create_builder_config()
     config.builder_optimization_level = 0
     config.set_flag(trt.BuilderFlag.DISABLE_TIMING_CACHE)
+    config.clear_flag(trt.BuilderFlag.TF32)  # the same on every device
     return builder, network, config
 
 
@@ -63,7 +64,8 @@ def infer(context, **arrays):
             outputs[name] = np.empty(shape, trt.nptype(engine.get_tensor_dtype(name)))
             device[name] = cuda.mem_alloc(max(outputs[name].nbytes, 1))
         assert context.set_tensor_address(name, int(device[name]))
-    assert context.execute_async_v3(cuda.Stream().handle)
+    stream = cuda.Stream()
+    assert context.execute_async_v3(stream.handle)
     for name, array in outputs.items():
         if array.nbytes:
             cuda.memcpy_dtoh(array, device[name])

@@ -13,6 +13,8 @@ from tensorrt_helpers import engine_of, infer
 import carnot.cuda as cuda
 import carnot.tensorrt as trt
 
+STREAM = cuda.Stream()
+
 
 def test_what_an_engine_says(engine, logger):
     assert (engine.name, engine.num_io_tensors, engine.num_optimization_profiles) == (
@@ -107,7 +109,7 @@ def test_shapes_that_are_refused(context, logger, name, shape, parts):
 def test_profiles_are_switched(context, logger, expected):
     assert context.active_optimization_profile == 0
     assert context.set_input_shape("input", X.shape)
-    assert context.set_optimization_profile_async(1, cuda.Stream().handle)
+    assert context.set_optimization_profile_async(1, 0)
     assert context.active_optimization_profile == 1 and context.infer_shapes() == ["input"]
     assert not context.set_input_shape("input", (1, *SHAPE))
     assert context.set_input_shape("input", (8, *SHAPE))
@@ -126,9 +128,9 @@ def test_profiles_are_switched(context, logger, expected):
 @pytest.mark.parametrize("run", [
     lambda c, m: c.execute_v2(m.bindings), lambda c, m: c.execute_v2([m.x, m.y]),
     lambda c, m: c.execute_v2(bindings=np.array(m.bindings)),
-    lambda c, m: c.execute_async_v2(m.bindings, cuda.Stream().handle),
+    lambda c, m: c.execute_async_v2(m.bindings, STREAM.handle),
     lambda c, m: c.execute(1, m.bindings), lambda c, m: c.execute(batch_size=3, bindings=m.bindings),
-    lambda c, m: c.execute_async(1, m.bindings, cuda.Stream().handle),
+    lambda c, m: c.execute_async(1, m.bindings, STREAM.handle),
     lambda c, m: (c.set_tensor_address("input", int(m.x)) and c.set_tensor_address("output", int(m.y))
                   and c.execute_async_v3(0)),
 ])

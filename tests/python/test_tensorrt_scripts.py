@@ -44,6 +44,17 @@ def edited(script, folder):
     return path
 
 
+@pytest.mark.parametrize("how", ["imports changed", "shim"])
+def test_two_contexts_on_two_streams(files, expected, tmp_path, how):
+    script = ["-m", "carnot.shim", SCRIPTS / "two_streams.py"] if how == "shim" else \
+        [edited("two_streams.py", tmp_path)]
+    ran = run(*script, files / "model.onnx", files / "x.npy", tmp_path / "out.npz")
+    assert ran.returncode == 0, ran.stderr
+    assert "beside each other" in ran.stdout
+    for output in np.load(tmp_path / "out.npz").values():
+        np.testing.assert_allclose(output, expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("how", ["imports changed", "shim"])
 def test_onnx_to_engine_to_inference(files, expected, tmp_path, precision, how):

@@ -5,10 +5,11 @@
     address = cuda.mem_alloc(array.nbytes)
     cuda.memcpy_htod(address, array)
 
-CARNOT_DEVICE names the device; `Device(0).name()` and `device_kind()` say which it is. On the CPU,
-device memory is host memory in a range of addresses of its own. Work on a stream is done when the
-call that asks for it returns, so streams are always idle; events tell real time. No context is
-needed, and those made here only keep the order of push and pop.
+A GPU serves if there is one to be used, else the CPU; CARNOT_DEVICE says otherwise; `Device(0).name()`
+and `device_kind()` tell. On a GPU streams, events and copies are the driver's. On the CPU, device
+memory is host memory in a range of addresses of its own, and work on a stream is done when the call
+that asks for it returns, so streams are always idle; events tell real time. No context is needed, and
+those made here only keep the order of push and pop.
 """
 
 from ._device import (Context, Device, ctx_flags, device_kind, get_driver_version, get_version,

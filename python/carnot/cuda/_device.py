@@ -19,7 +19,8 @@ def _stack() -> list[Context]:
 
 
 def device_kind() -> str:
-    """Which device serves this module: "cpu". Raises RuntimeError when CARNOT_DEVICE names none."""
+    """Which device serves this module, "cpu" or "cuda": the one that CARNOT_DEVICE names, else a GPU
+    if there is one to be used. Raises RuntimeError when CARNOT_DEVICE names none."""
     with translated():
         return _carnot.device_kind()
 
@@ -77,7 +78,7 @@ class Device:
 
     def compute_capability(self) -> tuple[int, int]:
         """(0, 0) on a CPU, which has none of CUDA's."""
-        return (0, 0)
+        return _carnot.device_capability()
 
     def make_context(self, flags: int = 0) -> Context:
         """A context, made current on this thread."""
@@ -134,6 +135,8 @@ class Context:
     @staticmethod
     def synchronize() -> None:
         """Waits until all work on the device is done."""
+        with translated():
+            _carnot.device_synchronize()
 
     def __enter__(self) -> Context:
         self.push()

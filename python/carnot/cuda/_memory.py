@@ -9,7 +9,7 @@ import numpy as np
 import _carnot
 
 from ._errors import logic_error, translated
-from ._streams import Stream
+from ._streams import Stream, handle_of
 
 Address = Union[int, "DeviceAllocation", SupportsInt]
 
@@ -134,23 +134,29 @@ def memcpy_dtod(dest: Address, src: Address, size: int) -> None:
 
 
 def memcpy_htod_async(dest: Address, src: Any, stream: Stream | None = None) -> None:
-    """As memcpy_htod, on a stream."""
-    memcpy_htod(dest, src)
+    """As memcpy_htod, on a stream. From page-locked memory, which must stay as it is until the stream
+    is through, the call does not wait; other memory may be used again when it returns."""
+    with translated():
+        _carnot.device_copy_in(address_of(dest), _host(src, False), handle_of(stream))
 
 
 def memcpy_dtoh_async(dest: Any, src: Address, stream: Stream | None = None) -> None:
-    """As memcpy_dtoh, on a stream."""
-    memcpy_dtoh(dest, src)
+    """As memcpy_dtoh, on a stream: filled when the stream is through. Into page-locked memory, which
+    must live until then, the call does not wait."""
+    with translated():
+        _carnot.device_copy_out(_host(dest, True), address_of(src), handle_of(stream))
 
 
 def memcpy_dtod_async(dest: Address, src: Address, size: int, stream: Stream | None = None) -> None:
     """As memcpy_dtod, on a stream."""
-    memcpy_dtod(dest, src, size)
-
-
-def _fill(dest: Address, data: int, width: int, count: int) -> None:
     with translated():
-        _carnot.device_fill(address_of(dest), data & (1 << 8 * width) - 1, width, count)
+        _carnot.device_copy(address_of(dest), address_of(src), size, "on_device",
+                            handle_of(stream))
+
+
+def _fill(dest: Address, data: int, width: int, count: int, stream: int | None = None) -> None:
+    with translated():
+        _carnot.device_fill(address_of(dest), data & (1 << 8 * width) - 1, width, count, stream)
 
 
 def memset_d8(dest: Address, data: int, count: int) -> None:
@@ -170,14 +176,14 @@ def memset_d32(dest: Address, data: int, count: int) -> None:
 
 def memset_d8_async(dest: Address, data: int, count: int, stream: Stream | None = None) -> None:
     """As memset_d8, on a stream."""
-    memset_d8(dest, data, count)
+    _fill(dest, data, 1, count, handle_of(stream))
 
 
 def memset_d16_async(dest: Address, data: int, count: int, stream: Stream | None = None) -> None:
     """As memset_d16, on a stream."""
-    memset_d16(dest, data, count)
+    _fill(dest, data, 2, count, handle_of(stream))
 
 
 def memset_d32_async(dest: Address, data: int, count: int, stream: Stream | None = None) -> None:
     """As memset_d32, on a stream."""
-    memset_d32(dest, data, count)
+    _fill(dest, data, 4, count, handle_of(stream))

@@ -2,41 +2,57 @@
 
 from __future__ import annotations
 
-import itertools
-import time
+import _carnot
 
-from ._errors import logic_error
-
-_handles = itertools.count(1)
+from ._errors import translated
 
 
 class Stream:
-    """Work in order. On the CPU it is done when the call that asks for it returns.
+    """Work in order, beside that of other streams. On the CPU it is done when the call that asks for
+    it returns.
 
     Attributes:
-        handle: a number that stands for the stream where one is asked for.
+        handle: a number that stands for the stream where one is asked for; on a GPU the driver's, as
+            other libraries give and take it.
     """
 
     def __init__(self, flags: int = 0) -> None:
-        self.handle = next(_handles)
+        """flags: 0, in order with the default stream too; 1, beside it."""
+        self.handle = 0
+        with translated():
+            self.handle = _carnot.stream_create(not flags & 1)
 
     def synchronize(self) -> None:
         """Waits until all work is done."""
+        with translated():
+            _carnot.stream_synchronize(self.handle)
 
     def is_done(self) -> bool:
         """Whether all work is done."""
-        return True
+        with translated():
+            return _carnot.stream_is_idle(self.handle)
 
     def wait_for_event(self, event: Event) -> None:
         """Lets later work wait for an event."""
+        with translated():
+            _carnot.stream_wait(self.handle, event.handle)
 
     def __int__(self) -> int:
         return self.handle
 
     __index__ = __int__
 
+    def __del__(self) -> None:
+        if getattr(self, "handle", 0):
+            _carnot.stream_destroy(self.handle)
+
     def __repr__(self) -> str:
         return f"<Stream {self.handle}>"
+
+
+def handle_of(stream: Stream | int | None) -> int:
+    """That of a stream, or of the default one."""
+    return 0 if stream is None else int(stream)
 
 
 class event_flags:
@@ -45,31 +61,44 @@ class event_flags:
 
 
 class Event:
-    """A point in a stream's work, with the time at which it was reached."""
+    """A point in a stream's work, with the time at which it was reached.
+
+    Attributes:
+        handle: a number that stands for the event.
+    """
 
     def __init__(self, flags: int = 0) -> None:
-        self._time: int | None = None
+        self.handle = 0
+        with translated():
+            self.handle = _carnot.event_create()
 
-    def record(self, stream: Stream | None = None) -> Event:
+    def record(self, stream: Stream | int | None = None) -> Event:
         """Marks the point reached when the work asked for so far is done."""
-        self._time = time.perf_counter_ns()
+        with translated():
+            _carnot.event_record(self.handle, handle_of(stream))
         return self
 
     def synchronize(self) -> Event:
         """Waits until the point is reached."""
+        with translated():
+            _carnot.event_synchronize(self.handle)
         return self
 
     def query(self) -> bool:
         """Whether the point is reached."""
-        return True
+        with translated():
+            return _carnot.event_is_reached(self.handle)
 
     def time_since(self, event: Event) -> float:
-        """Milliseconds from another event to this. Raises LogicError unless both are recorded."""
-        if self._time is None or event._time is None:
-            raise logic_error("an event that was not recorded", "two recorded events",
-                              "call record first")
-        return (self._time - event._time) / 1e6
+        """Milliseconds from another event to this, by the device's clock. Raises LogicError unless
+        both are recorded and reached."""
+        with translated():
+            return _carnot.event_milliseconds_between(event.handle, self.handle)
 
     def time_till(self, event: Event) -> float:
         """Milliseconds from this event to another."""
         return event.time_since(self)
+
+    def __del__(self) -> None:
+        if getattr(self, "handle", 0):
+            _carnot.event_destroy(self.handle)

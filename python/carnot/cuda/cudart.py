@@ -18,7 +18,7 @@ from .._error import Error as CarnotError
 from ._device import device_kind, get_driver_version, mem_get_info
 from ._errors import logic_error
 from ._host import pagelocked_empty
-from ._streams import Event, Stream
+from ._streams import Event, Stream, handle_of
 
 
 class cudaError_t(enum.IntEnum):
@@ -48,7 +48,8 @@ class cudaDeviceProp:
     def __init__(self) -> None:
         self.name = _carnot.device_model().encode()
         self.totalGlobalMem = mem_get_info()[1]
-        self.major = self.minor = self.multiProcessorCount = 0
+        self.major, self.minor = _carnot.device_capability()
+        self.multiProcessorCount = _carnot.device_multiprocessors()
 
 
 cudaStreamDefault, cudaStreamNonBlocking = 0, 1
@@ -59,6 +60,15 @@ cudaEventDefault, cudaEventBlockingSync, cudaEventDisableTiming = 0, 1, 2
 _CODES = {"InvalidArgument": cudaError_t.cudaErrorInvalidValue,
           "OutOfMemory": cudaError_t.cudaErrorMemoryAllocation,
           "Unsupported": cudaError_t.cudaErrorNoDevice}
+
+class _NotReady(Exception):
+    """Of a query: no failure."""
+
+
+def _ready(is_so: bool) -> None:
+    if not is_so:
+        raise _NotReady
+
 
 _streams: dict[int, Stream] = {}
 _events: dict[int, Event] = {}
@@ -76,6 +86,8 @@ def _reporting(values: int) -> Callable[[Callable[..., Any]], Callable[..., tupl
             except CarnotError as error:
                 _last[:] = [_CODES.get(error.code, cudaError_t.cudaErrorUnknown), str(error)]
                 return (_last[0], *[None] * values)
+            except _NotReady:
+                return (cudaError_t.cudaErrorNotReady,)
             except LookupError as error:
                 _last[:] = [cudaError_t.cudaErrorInvalidResourceHandle, str(error)]
                 return (_last[0], *[None] * values)
@@ -98,10 +110,14 @@ def _address(pointer: Any) -> int:
     return np.frombuffer(pointer, np.uint8).ctypes.data
 
 
-def _stream(stream: Any) -> None:
-    if stream is not None and int(stream) not in (0, 1, 2) and int(stream) not in _streams \
-            and not isinstance(stream, Stream):
-        raise LookupError(f"stream {int(stream)} is not one that was created")
+def _stream(stream: Any) -> int:
+    """The handle, after a check."""
+    handle = handle_of(stream)
+    try:
+        _carnot.stream_check(handle)
+    except CarnotError as error:
+        raise LookupError(str(error)) from error
+    return handle
 
 
 @_reporting(1)
@@ -152,12 +168,13 @@ def cudaFreeHost(pointer: Any) -> None:
 _DIRECTIONS = ("on_host", "to_device", "to_host", "on_device")
 
 
-def _copy(to: Any, source: Any, count: int, kind: cudaMemcpyKind) -> None:
+def _copy(to: Any, source: Any, count: int, kind: cudaMemcpyKind,
+          stream: int | None = None) -> None:
     to, source = _address(to), _address(source)
     if kind == cudaMemcpyKind.cudaMemcpyDefault:
         device = [_carnot.device_find(address)[0] != "foreign" for address in (to, source)]
         kind = cudaMemcpyKind(2 * device[1] + device[0])
-    _carnot.device_copy(to, source, count, _DIRECTIONS[int(kind)])
+    _carnot.device_copy(to, source, count, _DIRECTIONS[int(kind)], stream)
 
 
 @_reporting(0)
@@ -167,8 +184,7 @@ def cudaMemcpy(dst: Any, src: Any, count: int, kind: cudaMemcpyKind) -> None:
 
 @_reporting(0)
 def cudaMemcpyAsync(dst: Any, src: Any, count: int, kind: cudaMemcpyKind, stream: Any) -> None:
-    _stream(stream)
-    _copy(dst, src, count, kind)
+    _copy(dst, src, count, kind, _stream(stream))
 
 
 @_reporting(0)
@@ -178,8 +194,7 @@ def cudaMemset(pointer: Any, value: int, count: int) -> None:
 
 @_reporting(0)
 def cudaMemsetAsync(pointer: Any, value: int, count: int, stream: Any) -> None:
-    _stream(stream)
-    _carnot.device_fill(_address(pointer), value & 0xff, 1, count)
+    _carnot.device_fill(_address(pointer), value & 0xff, 1, count, _stream(stream))
 
 
 @_reporting(2)
@@ -187,27 +202,25 @@ def cudaMemGetInfo() -> tuple[int, int]:
     return mem_get_info()
 
 
-def _create_stream() -> int:
-    stream = Stream()
-    handle = 0x1000 + stream.handle  # clear of the numbers that stand for default streams
-    stream.handle = handle
-    _streams[handle] = stream
-    return handle
+def _create_stream(flags: int) -> int:
+    stream = Stream(flags)
+    _streams[stream.handle] = stream
+    return stream.handle
 
 
 @_reporting(1)
 def cudaStreamCreate() -> int:
-    return _create_stream()
+    return _create_stream(cudaStreamDefault)
 
 
 @_reporting(1)
 def cudaStreamCreateWithFlags(flags: int) -> int:
-    return _create_stream()
+    return _create_stream(flags)
 
 
 @_reporting(1)
 def cudaStreamCreateWithPriority(flags: int, priority: int) -> int:
-    return _create_stream()
+    return _create_stream(flags)
 
 
 @_reporting(0)
@@ -217,22 +230,22 @@ def cudaStreamDestroy(stream: Any) -> None:
 
 @_reporting(0)
 def cudaStreamSynchronize(stream: Any) -> None:
-    _stream(stream)
+    _carnot.stream_synchronize(_stream(stream))
 
 
 @_reporting(0)
 def cudaStreamQuery(stream: Any) -> None:
-    _stream(stream)
+    _ready(_carnot.stream_is_idle(_stream(stream)))
 
 
 @_reporting(0)
 def cudaStreamWaitEvent(stream: Any, event: Any, flags: int = 0) -> None:
-    _stream(stream)
+    _carnot.stream_wait(_stream(stream), _events[int(event)].handle)
 
 
 @_reporting(0)
 def cudaDeviceSynchronize() -> None:
-    device_kind()
+    _carnot.device_synchronize()
 
 
 @_reporting(1)
@@ -247,14 +260,13 @@ def cudaEventCreateWithFlags(flags: int) -> int:
 
 def _create_event() -> int:
     event = Event()
-    _events[id(event)] = event
-    return id(event)
+    _events[event.handle] = event
+    return event.handle
 
 
 @_reporting(0)
 def cudaEventRecord(event: int, stream: Any = None) -> None:
-    _stream(stream)
-    _events[event].record()
+    _events[event].record(_stream(stream))
 
 
 @_reporting(0)
@@ -264,7 +276,7 @@ def cudaEventSynchronize(event: int) -> None:
 
 @_reporting(0)
 def cudaEventQuery(event: int) -> None:
-    _events[event].query()
+    _ready(_events[event].query())
 
 
 @_reporting(1)

@@ -55,7 +55,7 @@ class Builder(Reporting):
         self.reset()
         with self._reporting():
             self._log(Severity.INFO, f"Carnot {_carnot.version} on {_carnot.device_kind()}: "
-                      f"{_carnot.device_model()}")
+                      f"{_carnot.device_model()} ({_carnot.device_reason()})")
 
     def reset(self) -> None:
         """All as at first."""
@@ -166,6 +166,7 @@ class Builder(Reporting):
 
     def _options(self, network: INetworkDefinition, config: IBuilderConfig) -> Any:
         options = _carnot.BuildOptions()
+        options.device = _carnot.device_kind()
         options.profiles = [ranges for ranges in map(ranges_of, config._profiles) if ranges]
         options.permits = [type_name(dtype) for flag, dtype in _PERMITS.items()
                            if config.get_flag(flag)]

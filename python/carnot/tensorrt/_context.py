@@ -24,8 +24,10 @@ _ALIGNMENT = 256
 class IExecutionContext(Reporting, BindingRuns, DebugTensors):
     """One inference at a time: shapes, then addresses, then a run.
 
-    An address may be of device memory (carnot.cuda) or, on the CPU, of any memory of the process.
-    It is looked at when the context runs. Work is done when the call returns.
+    An address may be of device memory (carnot.cuda) or of any memory of the process. It is looked at
+    when the context runs. On a GPU work goes to the stream that is named, and the call returns when it
+    is issued if all memory is the device's, no shape depends on data and nobody listens; else, as on
+    the CPU, when it is done.
 
     Attributes:
         name: kept.
@@ -259,7 +261,7 @@ class IExecutionContext(Reporting, BindingRuns, DebugTensors):
         """None are used."""
 
     def set_input_consumed_event(self, event: int) -> bool:
-        """Kept: inputs are consumed when a run returns."""
+        """Recorded behind each run on a stream, as an event of carnot.cuda or cudart; 0: none."""
         self._consumed = operator.index(event)
         return True
 
@@ -297,28 +299,33 @@ class IExecutionContext(Reporting, BindingRuns, DebugTensors):
             self._profiler.report_layer_time(layer, milliseconds)
 
     def execute_async_v3(self, stream_handle: int) -> bool:
-        """Runs with the addresses set. False, with the reason in the log, when it cannot."""
+        """Runs with the addresses set, on a stream. False, with the reason in the log, when it
+        cannot."""
         stream = operator.index(stream_handle)
         if not self._run(self._addresses, stream):
             return False
+        if self._consumed:
+            with self._reporting():
+                _carnot.event_record(self._consumed, stream)
         if self._profiler is not None and self.enqueue_emits_profile:
             self._report()
         return True
 
-    def _run(self, addresses: dict[str, int], stream: int = 0) -> bool:
+    def _run(self, addresses: dict[str, int], stream: int | None = None) -> bool:
+        """Without a stream: done when the call returns, in the default stream's order."""
         missing = self._unset()
         if missing:
             self._fail(f"no shape set for {', '.join(missing)}", "the shape of every dynamic input",
                        "call set_input_shape")
             return False
         try:
-            return self._run_at(addresses, stream)
+            return self._run_at(addresses, stream or 0, stream is None)
         finally:
             for name in self._allocators:  # which refer to this context
                 if self._engine._find(name).depends_on_data:
                     self._native.set_output_allocator(self._engine._index(name)[1], None)
 
-    def _run_at(self, addresses: dict[str, int], stream: int) -> bool:
+    def _run_at(self, addresses: dict[str, int], stream: int, waits: bool) -> bool:
         with self._reporting():
             shapes = self._allocate(addresses, stream)
             absent = [name for name in self._engine._tensors
@@ -335,9 +342,9 @@ class IExecutionContext(Reporting, BindingRuns, DebugTensors):
             if self._listens():
                 self._run_told(stream)
             elif self._profiler is None:
-                self._native.run()
+                self._native.run(stream, waits)
             else:
-                self._times = self._native.run_timed()
+                self._times = self._native.run_timed(stream)
             for name, shape in shapes.items():
                 self._allocators[name].notify_shape(name, shape)
             return True

@@ -67,4 +67,4 @@ class DebugTensors:
                     array.ctypes.data, TensorLocation.HOST, type_named(output.dtype),
                     Dims(output.shape), output.tensor, stream)
 
-        self._native.run_watched(told)
+        self._native.run_watched(told, stream)

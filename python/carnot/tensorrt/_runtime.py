@@ -37,7 +37,7 @@ class Runtime(Reporting):
                                        1 << TempfileControlFlag.ALLOW_TEMPORARY_FILES)
         with self._reporting():
             self._log(Severity.INFO, f"Carnot {_carnot.version} on {_carnot.device_kind()}: "
-                      f"{_carnot.device_model()}")
+                      f"{_carnot.device_model()} ({_carnot.device_reason()})")
 
     @property
     def logger(self) -> ILogger:

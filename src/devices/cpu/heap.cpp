@@ -109,35 +109,35 @@ DeviceMemory::Place CpuMemory::find(const void* address) const {
   return book_.find(reinterpret_cast<uintptr_t>(address));
 }
 
-void CpuMemory::checkLive(const void* address, size_t bytes, std::string_view what) const {
+void CpuMemory::checkDevice(const void* address, size_t bytes, std::string_view what) const {
   requireLive(find(address), address, bytes, what);
 }
 
 void CpuMemory::checkUsable(const void* address, size_t bytes, std::string_view what,
                             Access access) const {
-  if (isOurs(address)) return checkLive(address, bytes, what);
+  if (isOurs(address)) return checkDevice(address, bytes, what);
   requireMapped(address, bytes, what, access);
 }
 
 void CpuMemory::copyToDevice(void* device, const void* host, size_t bytes) {
-  checkLive(device, bytes, "destination");
+  checkDevice(device, bytes, "destination");
   if (bytes) std::memmove(device, host, bytes);
 }
 
 void CpuMemory::copyToHost(void* host, const void* device, size_t bytes) {
-  checkLive(device, bytes, "source");
+  checkDevice(device, bytes, "source");
   if (bytes) std::memmove(host, device, bytes);
 }
 
 void CpuMemory::copyOnDevice(void* to, const void* from, size_t bytes) {
-  checkLive(to, bytes, "destination");
-  checkLive(from, bytes, "source");
+  checkDevice(to, bytes, "destination");
+  checkDevice(from, bytes, "source");
   if (bytes) std::memmove(to, from, bytes);
 }
 
 void CpuMemory::fill(void* device, uint32_t value, int width, size_t count) {
   const size_t bytes = bytesFilled(width, count);
-  checkLive(device, bytes, "destination");
+  checkDevice(device, bytes, "destination");
   fillHost(device, value, width, count);
 }
 

@@ -59,6 +59,7 @@ class CpuMemory final : public DeviceMemory {
   Place find(const void* address) const override;
   void checkUsable(const void* address, size_t bytes, std::string_view what,
                    Access access) const override;
+  void checkDevice(const void* address, size_t bytes, std::string_view what) const override;
   void copyToDevice(void* device, const void* host, size_t bytes) override;
   void copyToHost(void* host, const void* device, size_t bytes) override;
   void copyOnDevice(void* to, const void* from, size_t bytes) override;
@@ -70,8 +71,6 @@ class CpuMemory final : public DeviceMemory {
 
  private:
   bool isOurs(const void* address) const;
-  // Throws unless the address is live with `bytes` behind it.
-  void checkLive(const void* address, size_t bytes, std::string_view what) const;
 
   std::byte* reserved_ = nullptr;
   size_t reservedBytes_ = 0;
