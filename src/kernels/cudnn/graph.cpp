@@ -224,17 +224,18 @@ void CudnnGraph::reduction(cudnnReduceTensorOp_t by, int x, int y) {
   ops_.push_back({.kind = OpKind::Reduction, .y = y, .a = x, .mode = by});
 }
 
-bool CudnnGraph::fullPrecision() const {
-  if (tf32_) return false;
+bool CudnnGraph::fullPrecision() const { return !tf32_ && product().x >= 0; }
+
+CudnnGraph::Product CudnnGraph::product() const {
   for (const Op& op : ops_)
     if (op.b >= 0 && op.kind != OpKind::Pointwise &&
         tensors_[static_cast<size_t>(op.a)].dtype == DType::F32)
-      return true;
-  return false;
+      return {op.a, op.b};
+  return {};
 }
 
 std::string CudnnGraph::key() const {
-  std::string text = tf32_ ? "tf32" : "";
+  std::string text = tf32_ ? "tf32 rounded" : "";
   for (const Tensor& tensor : tensors_)
     text += fmt::format("|{} {} [{}] ({}) {} {}", static_cast<int>(tensor.kind),
                         dtypeName(tensor.dtype), fmt::join(tensor.dims, ","),

@@ -59,6 +59,14 @@ class CudnnGraph {
   void allowTf32() { tf32_ = true; }
   // Whether tensor cores would round what it multiplies.
   bool fullPrecision() const;
+  // Whether it multiplies float32 that tensor cores may round.
+  bool mayRound() const { return tf32_ && product().x >= 0; }
+  // The tensors that its first product of float32 multiplies; -1: there is none.
+  struct Product {
+    int x = -1, w = -1;
+  };
+  Product product() const;
+  int result() const { return ops_.back().y; }
 
   const std::vector<Tensor>& tensors() const { return tensors_; }
   std::string key() const;  // canonical: equal for equal graphs
@@ -105,7 +113,8 @@ class CudnnPlan {
 };
 
 // The ways that cuDNN's heuristics propose for a graph, the best first; of those that give the same
-// bits at each run, and for float32 full products unless TF32 is allowed.
+// bits at each run, and for float32 full products unless TF32 is allowed; where it is, of those
+// that round to the nearest, as far as there are any.
 class CudnnPlans {
  public:
   ~CudnnPlans();

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -8,6 +9,7 @@
 #include "devices/cuda/code_cache.h"
 #include "devices/cuda/cuda_device.h"
 #include "kernels/cudnn/descriptor.h"
+#include "kernels/cudnn/tf32_rounding.h"
 
 namespace carnot::cuda {
 namespace {
@@ -209,15 +211,44 @@ struct CudnnPlans::State {
     }
     std::string why = refusal;
     std::shared_ptr<CudnnPlan> plan;
-    withCudnn([&](cudnnHandle_t handle) {
-      for (size_t i = 0; i < configurations.size() && !plan; ++i) try {
-          plan = prepared(handle, configurations[(choice + i) % configurations.size()]);
-        } catch (const CudnnRefusal& refused) {
-          why = refused.why;
-        }
-    });
+    const size_t count = configurations.size();
+    if (graph.mayRound()) plan = roundingPlan(choice);
+    for (size_t i = 0; i < count && !plan; ++i) plan = prepare((choice + i) % count, &why);
     if (!plan) throw Error(ErrorCode::Unsupported, why, "another kernel for these shapes");
     return plan;
+  }
+
+  // The plan of a proposal; null when cuDNN cannot prepare it.
+  std::shared_ptr<CudnnPlan> prepare(size_t proposal, std::string* why = nullptr) const {
+    std::shared_ptr<CudnnPlan> plan;
+    withCudnn([&](cudnnHandle_t handle) {
+      try {
+        plan = prepared(handle, configurations[proposal]);
+      } catch (const CudnnRefusal& refused) {
+        if (why) *why = refused.why;
+      }
+    });
+    return plan;
+  }
+
+  // The choice-th of those that round, or the last; null when none does.
+  std::shared_ptr<CudnnPlan> roundingPlan(size_t choice) {
+    const std::lock_guard lock(trying);
+    std::shared_ptr<CudnnPlan> plan;
+    for (; rounding.size() <= choice && tried < configurations.size(); ++tried) {
+      auto next = prepare(tried);
+      if (!next || !rounds(graph, *next)) continue;
+      rounding.push_back(tried);
+      plan = std::move(next);
+    }
+    if (plan || rounding.empty()) return plan;
+    return prepare(rounding[std::min(choice, rounding.size() - 1)]);
+  }
+
+  bool anyRounds() {
+    const std::vector<char> verdict = cachedCode(
+        key + " rounds", "verdict", [&] { return std::vector<char>{roundingPlan(0) ? 'y' : 'n'}; });
+    return verdict == std::vector<char>{'y'};
   }
 
   const CudnnGraph graph;
@@ -228,6 +259,9 @@ struct CudnnPlans::State {
   std::mutex mutex;
   bool proposed = false;  // with what follows, written under the mutex once
   std::vector<Descriptor> configurations;
+  std::mutex trying;
+  std::vector<size_t> rounding;  // proposals that do, of those tried; under `trying`
+  size_t tried = 0;
   std::map<size_t, std::weak_ptr<const CudnnPlan>> plans;
 };
 
@@ -256,9 +290,15 @@ static void keepAlive(std::shared_ptr<const CudnnPlan> plan) {
 }
 
 size_t CudnnPlans::count() const {
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->propose();
+  }
+  const size_t count = state_->configurations.size();
+  if (count == 0 || !state_->graph.mayRound() || state_->anyRounds()) return count;
   const std::lock_guard lock(state_->mutex);
-  state_->propose();
-  return state_->configurations.size();
+  state_->refusal = "cuDNN's ways drop bits instead of rounding to TF32";
+  return 0;
 }
 
 std::string CudnnPlans::refusal() const {
