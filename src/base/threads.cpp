@@ -180,9 +180,11 @@ ThreadPool::State::~State() {
 }
 
 void ThreadPool::State::start() {
-  // Signals are for the program's own threads: Ctrl-C must not land in a worker.
+  // Signals are for the program's own threads: Ctrl-C must not land in a worker. Faults are its
+  // own.
   sigset_t all, before;
   sigfillset(&all);
+  for (int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) sigdelset(&all, fault);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   int failedWith = 0;
   size_t running = 0;

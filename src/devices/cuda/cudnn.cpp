@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <mutex>
 #include <vector>
 
@@ -48,10 +49,11 @@ const Cudnn& cudnn() {
   return table;
 }
 
-void withCudnn(const std::function<void(cudnnHandle_t)>& use) {
+void withCudnn(CudnnUse what, const std::function<void(cudnnHandle_t)>& use) {
   // Never destroyed: the driver may be gone when the process ends.
   static std::mutex mutex;
-  static auto* idle = new std::vector<cudnnHandle_t>;
+  static auto* lists = new std::array<std::vector<cudnnHandle_t>, 2>;
+  std::vector<cudnnHandle_t>* const idle = &(*lists)[static_cast<size_t>(what)];
   const Cudnn& table = cudnn();
   activateDevice();
   cudnnHandle_t handle = nullptr;
@@ -74,12 +76,13 @@ void withCudnn(const std::function<void(cudnnHandle_t)>& use) {
                   "a cuDNN that fits the driver");
   }
   struct Return {
+    std::vector<cudnnHandle_t>* idle;
     cudnnHandle_t handle;
     ~Return() {
       const std::lock_guard lock(mutex);
       idle->push_back(handle);
     }
-  } const giveBack{handle};
+  } const giveBack{idle, handle};
   use(handle);
 }
 

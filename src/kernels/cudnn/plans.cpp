@@ -61,7 +61,7 @@ void CudnnPlan::run(std::span<void* const> addresses, void* workspace, Stream& s
     ids.push_back(value.id);
     pointers.push_back(&numbers.back());
   }
-  withCudnn([&](cudnnHandle_t handle) {
+  withCudnn(CudnnUse::Run, [&](cudnnHandle_t handle) {
     try {
       must(cudnn().setStream(handle, static_cast<cudaStream_t>(stream.native())), "stream");
       CudnnDescriptor pack(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
@@ -94,7 +94,7 @@ struct CudnnPlans::State {
   void propose() {
     if (proposed) return;
     proposed = true;
-    withCudnn([&](cudnnHandle_t handle) {
+    withCudnn(CudnnUse::Prepare, [&](cudnnHandle_t handle) {
       try {
         const Descriptor built = builder.build(handle);
         proposeBy(built, CUDNN_HEUR_MODE_A);
@@ -194,7 +194,7 @@ struct CudnnPlans::State {
           return textOf(plan->plan_);
         });
     if (plan) return plan;
-    withCudnn([&](cudnnHandle_t handle) {
+    withCudnn(CudnnUse::Prepare, [&](cudnnHandle_t handle) {
       try {
         plan = loaded(handle, text);
       } catch (const CudnnRefusal&) {
@@ -221,7 +221,7 @@ struct CudnnPlans::State {
   // The plan of a proposal; null when cuDNN cannot prepare it.
   std::shared_ptr<CudnnPlan> prepare(size_t proposal, std::string* why = nullptr) const {
     std::shared_ptr<CudnnPlan> plan;
-    withCudnn([&](cudnnHandle_t handle) {
+    withCudnn(CudnnUse::Prepare, [&](cudnnHandle_t handle) {
       try {
         plan = prepared(handle, configurations[proposal]);
       } catch (const CudnnRefusal& refused) {
@@ -234,15 +234,10 @@ struct CudnnPlans::State {
   // The choice-th of those that round, or the last; null when none does.
   std::shared_ptr<CudnnPlan> roundingPlan(size_t choice) {
     const std::lock_guard lock(trying);
-    std::shared_ptr<CudnnPlan> plan;
-    for (; rounding.size() <= choice && tried < configurations.size(); ++tried) {
-      auto next = prepare(tried);
-      if (!next || !rounds(graph, *next)) continue;
-      rounding.push_back(tried);
-      plan = std::move(next);
-    }
-    if (plan || rounding.empty()) return plan;
-    return prepare(rounding[std::min(choice, rounding.size() - 1)]);
+    for (; rounding.size() <= choice && tried < configurations.size(); ++tried)
+      if (auto plan = prepare(tried); plan && rounds(graph, *plan))
+        rounding.push_back(std::move(plan));
+    return rounding.empty() ? nullptr : rounding[std::min(choice, rounding.size() - 1)];
   }
 
   bool anyRounds() {
@@ -260,7 +255,7 @@ struct CudnnPlans::State {
   bool proposed = false;  // with what follows, written under the mutex once
   std::vector<Descriptor> configurations;
   std::mutex trying;
-  std::vector<size_t> rounding;  // proposals that do, of those tried; under `trying`
+  std::vector<std::shared_ptr<CudnnPlan>> rounding;  // of the proposals tried; under `trying`
   size_t tried = 0;
   std::map<size_t, std::weak_ptr<const CudnnPlan>> plans;
 };
