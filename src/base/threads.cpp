@@ -108,6 +108,7 @@ struct ThreadPool::State {
   void awaitDone(Worker& worker);
   void makeRoomForCaller();
   void region(int parts, Body body);
+  void awaitOthers(int parts);
 
   const int threads;
   const bool spins;
@@ -119,6 +120,10 @@ struct ThreadPool::State {
   Turns turns;
 
   alignas(kCacheLine) std::atomic<int> nextPart{0};
+  // Of a region in steps.
+  alignas(kCacheLine) std::atomic<int> arrived{0};
+  alignas(kCacheLine) std::atomic<uint32_t> stepsEnded{0};
+  std::atomic<uint32_t> parkedParts{0};
   alignas(kCacheLine) std::atomic<uint32_t> parkedWorkers{0};
   std::atomic<bool> failed{false};
   std::exception_ptr failure;
@@ -221,6 +226,8 @@ void ThreadPool::State::forgetWorkers() {
   started = false;
   new (&turns) Turns;  // its holder and waiters did not come along
   parkedWorkers.store(0, std::memory_order_relaxed);
+  arrived.store(0, std::memory_order_relaxed);
+  parkedParts.store(0, std::memory_order_relaxed);
   failed.store(false, std::memory_order_relaxed);
   for (Worker& worker : workers) worker.parked.store(false, std::memory_order_relaxed);
 }
@@ -325,6 +332,22 @@ void ThreadPool::State::region(int parts, Body body) {
   }
 }
 
+// Returns once as many parts have called it.
+void ThreadPool::State::awaitOthers(int parts) {
+  const uint32_t ended = stepsEnded.load(std::memory_order_acquire);
+  if (arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == parts) {
+    arrived.store(0, std::memory_order_relaxed);
+    stepsEnded.fetch_add(1);
+    if (parkedParts.load() != 0) futexWake(stepsEnded);
+    return;
+  }
+  auto othersCame = [&] { return stepsEnded.load(std::memory_order_acquire) != ended; };
+  if (spinUntil(spins, othersCame)) return;
+  parkedParts.fetch_add(1);
+  while (stepsEnded.load() == ended) futexWait(stepsEnded, ended);
+  parkedParts.fetch_sub(1);
+}
+
 ThreadPool::ThreadPool(int threads) {
   if (threads < 1 || threads > kMostThreads)
     throw Error(ErrorCode::InvalidArgument, fmt::format("{} threads", threads),
@@ -350,6 +373,28 @@ void ThreadPool::run(int parts, FunctionRef<void(int part)> body) {
     }
   }
   if (failure) std::rethrow_exception(failure);
+}
+
+void ThreadPool::runSteps(int parts, int64_t steps,
+                          FunctionRef<void(int part, int64_t step)> body) {
+  if (parts <= 1 || parts > state_->threads || insideRegion) {
+    for (int64_t step = 0; step < steps; ++step) run(parts, [&](int part) { body(part, step); });
+    return;
+  }
+  // A part that fails waits for the others all the same.
+  std::atomic<bool> stopped{false};
+  run(parts, [&](int part) {
+    std::exception_ptr mine;
+    for (int64_t step = 0; step < steps; ++step) {
+      try {
+        if (!stopped.load(std::memory_order_relaxed)) body(part, step);
+      } catch (...) {
+        if (!stopped.exchange(true)) mine = std::current_exception();
+      }
+      if (step + 1 < steps) state_->awaitOthers(parts);
+    }
+    if (mine) std::rethrow_exception(mine);
+  });
 }
 
 void ThreadPool::forRange(int64_t count, int64_t grain,

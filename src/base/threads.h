@@ -49,6 +49,9 @@ class ThreadPool {
   int threads() const;
   // parts <= threads() run one on each thread; more are dealt out in order.
   void run(int parts, FunctionRef<void(int part)> body);
+  // Runs body(part, step) for every part and step: no part begins a step before all have ended the
+  // one before. Parts up to threads() take no new region for a step.
+  void runSteps(int parts, int64_t steps, FunctionRef<void(int part, int64_t step)> body);
   // Splits [0, count) into at most threads() contiguous ranges of at least `grain`.
   void forRange(int64_t count, int64_t grain, FunctionRef<void(int64_t begin, int64_t end)> body);
 

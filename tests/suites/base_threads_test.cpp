@@ -64,6 +64,44 @@ TEST_P(Pools, AsManyPartsAsThreadsRunTogether) {
   EXPECT_EQ(arrived.load(), GetParam());
 }
 
+TEST_P(Pools, StepsBeginWhenAllPartsHaveEndedTheOneBefore) {
+  ThreadPool pool(GetParam());
+  auto check = [&](int parts) {
+    constexpr int64_t kSteps = 300;
+    std::vector<int64_t> ended(static_cast<size_t>(parts), 0);
+    std::atomic<int> early{0};
+    pool.runSteps(parts, kSteps, [&](int part, int64_t step) {
+      // Plain numbers: what others wrote in the step before is visible, what they write in this one
+      // stands apart.
+      if (step % 2 == 1)
+        for (int64_t other : ended)
+          if (other != step) early.fetch_add(1);
+      if (step % 2 == 0) ended[static_cast<size_t>(part)] = step + 1;
+    });
+    EXPECT_EQ(early.load(), 0);
+    EXPECT_EQ(ended, std::vector<int64_t>(static_cast<size_t>(parts), kSteps - 1));
+  };
+  for (int parts : {1, 2, 3, 4, 9}) check(parts);
+  pool.run(2, [&](int) { check(3); });
+  pool.runSteps(0, 5, [](int, int64_t) { ADD_FAILURE(); });
+  pool.runSteps(5, 0, [](int, int64_t) { ADD_FAILURE(); });
+}
+
+TEST_P(Pools, AFailureInAStepEndsTheSteps) {
+  ThreadPool pool(GetParam());
+  for (int parts : {1, 2, GetParam()}) {
+    std::atomic<int> after{0};
+    EXPECT_THROW(pool.runSteps(parts, 50,
+                               [&](int part, int64_t step) {
+                                 if (step > 20) after.fetch_add(1);
+                                 if (part == parts - 1 && step == 20)
+                                   throw std::runtime_error("step");
+                               }),
+                 std::runtime_error);
+    EXPECT_EQ(after.load(), 0);
+  }
+}
+
 TEST_P(Pools, WorkIsVisibleAfterTheRegion) {
   ThreadPool pool(GetParam());
   std::vector<int> plain(256);
