@@ -57,6 +57,10 @@ check kernels 'Cases/DeviceKernels*' "$parts"
 sed -n 's/.*"kernels": "\([^"]*\)".*/\1/p' "$log"/kernels.*.json | tr -d '\\' | tr ' ' '\n' | sort |
   uniq -c | while read -r count kernel; do row "  $kernel" "$count cases"; done
 check engines 'All/DeviceEngine*'
+check runs 'All/DeviceRuns*'
+cost() { sed -n "s/.*\"$1\": \"\([0-9.]*\)\".*/\1/p" "$log"/runs.*.json | head -1; }
+row "  addresses of fifty layers" "$(cost same_us) us a run where they stay, $(cost moved_us) where they change, $(cost recorded_us) recorded anew"
+check "dims by data" 'All/DeviceDataDims*'
 check decoder 'All/PagedDecoder*'
 # Milliseconds of a step over four sequences.
 awk -F'"' '/"name": "Chooses/ { sub(/.*\//, "", $4); device = $4 }
@@ -78,6 +82,17 @@ if command -v compute-sanitizer >/dev/null; then
   compute-sanitizer --tool memcheck "$folder/bin/carnot_tests" --gtest_brief=1 \
     --gtest_filter='All/DeviceEngine.AgreesWithTheReferenceAtEveryRun/cuda*' >"$log/memcheck.log" 2>&1 || failed=1
   row memcheck "$(grep -h 'ERROR SUMMARY\|not supported' "$log/memcheck.log" | tail -1 | sed 's/^=* *//')"
+fi
+# The faces, by a module compiled for the Python that is here; no CARNOT_DEVICE: they choose the GPU.
+if [ -d "$folder/module" ] && python3 -c 'import pytest, onnxruntime, hypothesis, ml_dtypes' 2>/dev/null &&
+  bash "$folder/build_module.sh" "$folder" "$log/module" >"$log/module.log" 2>&1; then
+  (cd "$folder" && PYTHONPATH=$log/module:$folder/python CARNOT_CUDART=$folder/shim/libcudart.so \
+    python3 -m pytest -q -p no:cacheprovider tests/python/test_cuda.py tests/python/test_data_dims.py \
+    tests/python/test_device_runs.py tests/python/test_tensorrt_{run,addresses,listeners,scripts}.py) \
+    >"$log/faces.log" 2>&1 || failed=1
+  row faces "$(tail -n 1 "$log/faces.log")"
+else
+  row faces "no compiler, or no pytest, onnxruntime, hypothesis and ml_dtypes in python3: see $log/module.log"
 fi
 bench=$folder/bench
 [ -d "$bench" ] || bench=$(dirname "$0")/../bench

@@ -215,6 +215,9 @@ Finish addBench(CLI::App& app) {
   top->type_name("N");
   app.add_flag("--all", state->arguments.all, "every layer, in order of execution")->excludes(top);
   app.add_flag("--json", state->arguments.json, "the whole report as JSON");
+  app.add_option("--loadInputs", state->arguments.inputFiles,
+                 "raw or .npy contents of inputs; default: made up")
+      ->type_name("NAME:FILE,…");
   addBuildFlags(app, *state, "dims to run at, and to build for when no others are given");
   return [state, &app]() -> Command {
     state->arguments.options.shapes = finishSource(app, *state);

@@ -5,6 +5,9 @@
 
 #include "cli/commands.h"
 #include "cli/console.h"
+#include "cli/exec/input_file.h"
+#include "cli/exec/name_pattern.h"
+#include "cli/exec/values.h"
 #include "cli/json.h"
 #include "cli/shapes.h"
 #include "cli/source.h"
@@ -25,6 +28,8 @@ std::string summary(const Source& source, const EngineInfo& info, const BenchRep
   Table table({Left, Left});
   table.add({"file", source.path});
   table.add({"device", info.device});
+  if (const std::string reason = deviceReason(source); !reason.empty())
+    table.add({"chosen", reason});
   table.add({"threads", fmt::format("{}", report.threads)});
   table.add({"inputs", shapesText(report.inputShapes)});
   table.add({"outputs", shapesText(report.outputShapes)});
@@ -103,7 +108,20 @@ std::string layersTable(const BenchArguments& arguments, const BenchReport& repo
 
 void runBench(const BenchArguments& arguments) {
   Engine engine = openSource(arguments.source);
-  BenchReport report = bench(engine, arguments.options);
+  BenchOptions options = arguments.options;
+  if (!arguments.inputFiles.empty()) {
+    std::vector<std::string> names;
+    for (const TensorInfo& info : engine.inputs()) names.push_back(info.name);
+    const auto files = exec::inputFiles(arguments.inputFiles);
+    for (const auto& entry : files) exec::requireMatch("--loadInputs", entry.first, names);
+    options.fill = [files](const TensorInfo& info, const std::vector<int64_t>& dims,
+                           std::span<std::byte> contents) {
+      const std::string* file = exec::findByName(files, info.name);
+      if (file) exec::readContents(*file, info, dims, contents);
+      return file != nullptr;
+    };
+  }
+  BenchReport report = bench(engine, options);
   if (arguments.json) {
     writeResult(benchJson(arguments.source.path, engine.info(), report));
     return;

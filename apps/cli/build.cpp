@@ -43,6 +43,9 @@ void runBuild(const BuildArguments& arguments) {
   std::error_code unknown;
   uintmax_t size = std::filesystem::file_size(output, unknown);
   table.add({"engine", unknown ? output : fmt::format("{} ({})", output, sizeText(size))});
+  table.add({"device", info.device});
+  if (const std::string reason = deviceReason(arguments.source); !reason.empty())
+    table.add({"chosen", reason});
   table.add({"layers", fmt::format("{}", info.layers)});
   table.add({"weights", sizeText(info.weightBytes)});
   table.add({"threads", fmt::format("{}", info.threads)});

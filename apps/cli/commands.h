@@ -26,8 +26,9 @@ struct BuildArguments {
 struct BenchArguments {
   Source source;
   BenchOptions options;
-  size_t top = 10;   // layers in the table
-  bool all = false;  // every layer, in order of execution
+  std::string inputFiles;  // "name:file,…": raw or .npy
+  size_t top = 10;         // layers in the table
+  bool all = false;        // every layer, in order of execution
   bool json = false;
 };
 

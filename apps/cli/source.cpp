@@ -1,5 +1,6 @@
 #include "cli/source.h"
 
+#include <carnot/device.h>
 #include <carnot/error.h>
 #include <fmt/format.h>
 
@@ -28,6 +29,11 @@ Engine buildSource(const Source& source) {
   Engine engine = build(source.path, options);
   if (interrupt.flag()) throw Error(ErrorCode::Interrupted, "the build was cancelled at its end");
   return engine;
+}
+
+std::string deviceReason(const Source& source) {
+  if (isEngineFile(source.path) || !source.build.device.empty()) return {};
+  return deviceInfo(DeviceUse::Carnot).reason;
 }
 
 Engine openSource(const Source& source) {

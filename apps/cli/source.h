@@ -13,4 +13,7 @@ Engine buildSource(const Source& source);
 // Builds a model, loads an engine. Throws Error (InvalidArgument) for build flags beside an engine.
 Engine openSource(const Source& source);
 
+// Why a source that is built is built for its device, where no argument says so; else "".
+std::string deviceReason(const Source& source);
+
 }  // namespace carnot::cli

@@ -2,7 +2,9 @@
 
 #include <carnot/runtime.h>
 
+#include <functional>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,6 +32,10 @@ struct Percentile {
 struct BenchOptions {
   // Dims by input; those missing are taken from Engine::typicalShapes.
   std::map<std::string, std::vector<int64_t>> shapes = {};
+  // Fills an input of these dims; false, or none: made up (fillMadeUp).
+  std::function<bool(const TensorInfo& input, const std::vector<int64_t>& dims,
+                     std::span<std::byte> contents)>
+      fill = {};
   double warmUpSeconds = 0.2;
   int iterations = 10;   // at least
   double seconds = 3;    // at least
@@ -56,8 +62,9 @@ struct BenchReport {
   std::vector<LayerReport> layers;      // in order of execution
 };
 
-// Runs the engine on made-up inputs (fillMadeUp) and times it. Throws what setInputShape and run
-// throw.
+// Runs the engine and times it. States start as zeros. Throws what setInputShape and run throw, and
+// Error (InvalidArgument) where integers would be made up beside states, whose tables and lengths
+// they are.
 BenchReport bench(const Engine& engine, const BenchOptions& options = {});
 
 // The engine's layers as JSON in the form of TensorRT's engine inspector: {"Layers": […],

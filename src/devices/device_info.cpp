@@ -30,7 +30,7 @@ const DeviceChoice& forCuda() {
 DeviceChoice chooseDevice(DeviceUse use) {
   const char* chosen = std::getenv("CARNOT_DEVICE");
   if (chosen && *chosen) return {chosen, "CARNOT_DEVICE says so"};
-  if (use == DeviceUse::Carnot) return {"cpu", "the default; a GPU is used when it is asked for"};
+  if (use == DeviceUse::Carnot) return {"cpu", "the default; --device or CARNOT_DEVICE asks for a GPU"};
   return forCuda();
 }
 

@@ -54,8 +54,7 @@ class Bench {
     for (size_t i = 0; i < engine.inputs().size(); ++i) {
       const TensorInfo& info = engine.inputs()[i];
       tensors_.emplace_back(info.dtype, report.inputShapes[info.name]);
-      fillMadeUp(info.dtype, tensors_.back().count(), tensors_.back().as<void>(),
-                 static_cast<uint32_t>(i));
+      fill(engine, options, tensors_.back(), i);
       context_.setInput(static_cast<int>(i), tensors_.back().data());
     }
     for (size_t i = 0; i < engine.outputs().size(); ++i) {
@@ -113,6 +112,19 @@ class Bench {
   Context& context() { return context_; }
 
  private:
+  static void fill(const Engine& engine, const BenchOptions& options, const Tensor& tensor,
+                   size_t index) {
+    const TensorInfo& info = engine.inputs()[index];
+    const std::span contents(tensor.as<std::byte>(), tensor.bytes());
+    if (options.fill && options.fill(info, tensor.dims(), contents)) return;
+    if (!engine.states().empty() && isInteger(info.dtype))
+      throw Error(
+          ErrorCode::InvalidArgument,
+          fmt::format("no contents for input {}, beside states that it must agree with", info.name),
+          "a file of each input of integers", "name it in --loadInputs");
+    fillMadeUp(info.dtype, tensor.count(), tensor.as<void>(), static_cast<uint32_t>(index));
+  }
+
   Context context_;
   BenchReport& report_;
   std::vector<Tensor> tensors_;

@@ -89,7 +89,7 @@ def test_build_says_what_it_wrote(folder, tmp_path):
     output = tmp_path / "new.engine"
     text = succeeded(carnot("build", "small.onnx", "-o", output, cwd=folder))
     assert output.stat().st_size > 0
-    for word in (str(output), "layers", "weights", "seconds"):
+    for word in (str(output), "CARNOT_DEVICE asks for a GPU", "layers", "weights", "seconds"):
         assert word in text
 
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import importlib.util
+import os
 from pathlib import Path
 
 import ml_dtypes
@@ -157,10 +158,11 @@ def test_faces_say_which_device_they_chose_and_why(logger):
 
 
 def _cudart():
-    for folder in Path(importlib.util.find_spec("_carnot").origin).parents:
-        for path in (folder / "shim" / "libcudart.so", folder / "carnot" / "shim" / "libcudart.so"):
-            if path.exists():
-                return ctypes.CDLL(str(path))
+    folder = Path(importlib.util.find_spec("_carnot").origin).parent
+    named = os.environ.get("CARNOT_CUDART")
+    for path in [Path(named)] if named else [folder.parent / "shim" / "libcudart.so"]:
+        if path.exists():
+            return ctypes.CDLL(str(path))
     pytest.skip("no libcudart.so beside the module")
 
 

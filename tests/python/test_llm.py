@@ -4,6 +4,7 @@ tests/models/greedy.json is written by tools/write_greedy.py.
 """
 
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,30 @@ def test_saved_engines_keep_their_states(engine, model, tmp_path):
         sequences.add(case["prompt"])
         results.append(sequences.step([len(case["prompt"])]))
     assert (results[0] == results[1]).all()
+
+
+PROGRAM = ROOT / "build" / "bin" / "carnot"
+
+
+@pytest.mark.skipif(not PROGRAM.exists(), reason="build/bin/carnot is not built")
+def test_bench_takes_a_step_from_files(engine, tmp_path):
+    engine.save(tmp_path / "model.engine")
+    blocks = [dim if dim != "blocks" else 8 for dim in engine.states[0].shape]
+    step = {"token_ids": [1, 5, 9], "positions": [0, 7, 8], "block_tables": [[0], [1]],
+            "starts": [0, 1, 3], "lengths": [1, 9], "logit_rows": [0, 2]}
+    for name, values in step.items():
+        np.save(tmp_path / f"{name}.npy", np.array(values, np.int32))
+    shapes = {name: np.shape(values) for name, values in step.items()}
+    shapes |= {state.name: blocks for state in engine.states}
+    flags = ["--duration", "0", "--iterations", "2", "--warmUp", "0", "--shapes",
+             ",".join(f"{name}:{'x'.join(map(str, dims))}" for name, dims in shapes.items())]
+    ran = [subprocess.run([PROGRAM, "bench", "model.engine", *flags, *more], cwd=tmp_path,
+                          capture_output=True, text=True)
+           for more in ([], ["--loadInputs", ",".join(f"{name}:{name}.npy" for name in step)])]
+    assert ran[0].returncode == 1
+    assert "no contents for input token_ids, beside states" in ran[0].stderr
+    assert ran[1].returncode == 0, ran[1].stderr
+    assert "logits:2x" in ran[1].stdout
 
 
 @pytest.mark.parametrize("cache,worst", [("float16", 0.02), ("bfloat16", 0.15)])

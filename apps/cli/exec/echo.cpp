@@ -143,7 +143,7 @@ void echoDevice(const Output& output) {
   DeviceInfo device = deviceInfo();
   output.section("Device Information");
   output.info(fmt::format("Selected Device: {}", device.model));
-  output.info(fmt::format("Device Kind: {}", device.kind));
+  output.info(fmt::format("Device Kind: {} ({})", device.kind, device.reason));
   output.info(fmt::format("Instruction Sets: {}", device.isa));
   output.info(fmt::format("Threads: {}", device.threads));
   output.info(fmt::format("Caches: L1 {}, L2 {}, L3 {}", sizeText(device.l1Bytes),

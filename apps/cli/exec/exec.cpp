@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <new>
 
 #include "cli/console.h"
@@ -124,12 +125,21 @@ void infer(const Options& options, const Engine& engine, const Output& output) {
   if (report.dumpBindings) dumpRawBindings(streams[0], output);
 }
 
+// An engine built for the CPU runs there on a machine with a GPU too.
+void chooseDeviceOf(const std::string& engineFile) {
+  constexpr const char* kVariable = "CARNOT_DEVICE";
+  const char* chosen = std::getenv(kVariable);
+  if ((chosen && *chosen) || deviceInfo().kind == "cpu") return;
+  if (Engine::load(engineFile).info().deviceKind == "cpu") setenv(kVariable, "cpu", 1);
+}
+
 void carryOut(const ParsedLine& line, const Output& output) {
   const Options& options = line.options;
   if (options.build.planVersionOnly) {
     output.info("Engine written by " + Engine::load(options.build.loadEngine).info().producer);
     return;
   }
+  if (!options.build.loadEngine.empty()) chooseDeviceOf(options.build.loadEngine);
   echoOptions(options, output);
   echoDevice(output);
   output.info("");

@@ -1,6 +1,7 @@
 #include "cli/exec/obtain.h"
 
 #include <carnot/builder.h>
+#include <carnot/device.h>
 #include <carnot/error.h>
 #include <carnot/network.h>
 #include <fmt/format.h>
@@ -27,6 +28,7 @@ std::string secondsSince(Clock::time_point start) {
 BuildOptions buildOptions(const Options& options) {
   const BuildFlags& flags = options.build;
   BuildOptions build;
+  build.device = deviceInfo().kind;
   if (flags.fp16 || flags.best) build.permits.insert(DType::F16);
   if (flags.bf16 || flags.best) build.permits.insert(DType::BF16);
   build.tf32 = !flags.noTf32;
