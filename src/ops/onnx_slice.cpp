@@ -92,6 +92,7 @@ void importSplit(OnnxNode& node) {
   const OnnxNode::Ref x = node.requireInput(0);
   const int64_t axis = importAxis(node, "axis", 0, node.rankOf(x));
   const auto parts = static_cast<int64_t>(node.outputCount());
+  if (parts == 0) throw Error(ErrorCode::InvalidModel, "no outputs", "at least one");
   if (node.attributeInt("num_outputs", parts) != parts)
     throw Error(ErrorCode::InvalidModel, fmt::format("{} outputs", parts), "num_outputs of them");
   const Dim extent = node.shapeOf(x)[static_cast<size_t>(axis)];
