@@ -43,12 +43,27 @@ Error& Error::within(std::string frame) {
   return *this;
 }
 
+namespace {
+
+// A part of the text, its middle left out when a model made it as long as a book.
+std::string readable(const std::string& part) {
+  constexpr size_t kLongest = 2000, kKept = 500;
+  if (part.size() <= kLongest) return part;
+  auto inside = [&](size_t at) { return (part[at] & 0xc0) == 0x80; };  // a character of UTF-8
+  size_t head = kKept, tail = part.size() - kKept;
+  while (head > 0 && inside(head)) --head;
+  while (tail < part.size() && inside(tail)) ++tail;
+  return part.substr(0, head) + " ... " + part.substr(tail);
+}
+
+}  // namespace
+
 void Error::compose() {
   text_.clear();
-  for (const auto& frame : context_) text_ += frame + ": ";
-  text_ += has_;
-  if (!needs_.empty()) text_ += "; needs " + needs_;
-  if (!remedy_.empty()) text_ += "; " + remedy_;
+  for (const auto& frame : context_) text_ += readable(frame) + ": ";
+  text_ += readable(has_);
+  if (!needs_.empty()) text_ += "; needs " + readable(needs_);
+  if (!remedy_.empty()) text_ += "; " + readable(remedy_);
 }
 
 void throwInternal(std::string what) {

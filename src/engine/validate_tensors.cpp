@@ -1,13 +1,8 @@
+#include "base/limits.h"
 #include "base/shape.h"
 #include "engine/validator.h"
 
 namespace carnot {
-namespace {
-
-constexpr size_t kMaxRank = 64;
-
-}  // namespace
-
 void Validator::checkWeight(const EngineWeight& weight) {
   for (int64_t dim : weight.dims) require(dim >= 0, "a negative dimension", "0 or more");
   size_t bytes = dtypeBytes(weight.dtype, elementCount(weight.dims));

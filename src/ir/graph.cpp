@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "base/error.h"
+#include "base/limits.h"
 
 namespace carnot {
 
@@ -24,6 +25,12 @@ std::string takeName(std::unordered_map<std::string, int>& names, std::string_vi
     if (names.try_emplace(candidate, 0).second) return candidate;
     found = names.find(base);  // the table may have grown
   }
+}
+
+void requireRank(const TensorType& type) {
+  if (type.shape.rank() > kMaxRank)
+    throw Error(ErrorCode::Unsupported, fmt::format("rank {}", type.shape.rank()),
+                fmt::format("rank {} at most", kMaxRank));
 }
 
 void removeOne(std::vector<Node*>& nodes, const Node* node) {
@@ -109,6 +116,7 @@ Dim Graph::freshSymbol(std::string_view hint, Dim upper) {
 }
 
 Value* Graph::addInput(const std::string& inputName, TensorType type) {
+  requireRank(type);
   Value* value = newValue(inputName);
   value->type = std::move(type);
   inputs.push_back(value);
@@ -116,6 +124,7 @@ Value* Graph::addInput(const std::string& inputName, TensorType type) {
 }
 
 Value* Graph::addState(const std::string& stateName, TensorType type) {
+  requireRank(type);
   Value* value = newValue(stateName);
   value->type = std::move(type);
   value->isState = true;
@@ -134,8 +143,10 @@ Value* Graph::addConstant(const std::string& constantName, std::shared_ptr<const
           value->constant->sameBytes(*tensor))
         return value.get();
   }
+  const TensorType type = {tensor->dtype(), Shape::of(tensor->dims())};
+  requireRank(type);
   Value* value = newValue(constantName);
-  value->type = {tensor->dtype(), Shape::of(tensor->dims())};
+  value->type = type;
   if (tensor->count() <= kContentsElements &&
       (isInteger(tensor->dtype()) || tensor->dtype() == DType::Bool)) {
     std::vector<Dim> contents;
@@ -221,6 +232,7 @@ void Graph::infer(Node* node) {
     context.freshSymbol = symbolsOf(node);
     node->op.definition().infer(node->op, context);
     for (size_t i = 0; i < node->outputs.size(); ++i) {
+      requireRank(context.outputs[i].type);
       node->outputs[i]->type = std::move(context.outputs[i].type);
       node->outputs[i]->contents = std::move(context.outputs[i].contents);
     }

@@ -1,6 +1,7 @@
 #include "ops/requirements.h"
 
 #include "base/error.h"
+#include "base/limits.h"
 
 namespace carnot {
 
@@ -31,9 +32,11 @@ void requireAxis(const InferContext& context, int64_t axis) {
 }
 
 void requireDims(const InferContext& context, const Shape& shape) {
+  context.require(shape.rank() <= kMaxRank, fmt::format("rank {}", shape.rank()),
+                  fmt::format("rank {} at most", kMaxRank));
   for (const Dim& dim : shape)
-    if (auto size = dim.tryConstant())
-      context.require(*size >= 0, "shape " + shape.toString(), "dims of at least 0");
+    if (auto size = dim.tryConstant(); size && *size < 0)
+      context.require(false, "shape " + shape.toString(), "dims of at least 0");
 }
 
 void requireImage(const InferContext& context, size_t input) {

@@ -213,7 +213,8 @@ std::shared_ptr<MappedFile> OnnxTensorLoader::openExternal(std::string_view loca
     invalid(fmt::format("external data in {}, and a model without a folder", location),
             "the model as a file beside its data", "give the model's path");
   fs::path relative{std::string(location)};
-  bool inside = !relative.empty() && !relative.is_absolute();
+  bool inside =
+      !relative.empty() && !relative.is_absolute() && location.find('\0') == location.npos;
   for (const fs::path& part : relative) inside = inside && part != "..";
   std::error_code failed;
   fs::path folder = fs::canonical(model_.folder, failed);
