@@ -7,10 +7,12 @@ set(CARNOT_PLUGIN_FOLDERS "/(cuda|cublaslt|cudnn)/")
 set(CARNOT_AVX2_FLAGS -mavx2 -mfma -mf16c)
 set(CARNOT_AVX512_FLAGS ${CARNOT_AVX2_FLAGS} -mavx512f -mavx512bw -mavx512dq -mavx512vl)
 
-# Sets `variable` to the .cpp files below `folder`, ISA flags applied.
+# Sets `variable` to the .cpp files below `folder` that the target's processor can run, ISA flags
+# applied.
 function(carnot_sources variable folder)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/${folder}/*.cpp")
   list(FILTER sources EXCLUDE REGEX "${CARNOT_PLUGIN_FOLDERS}")
+  carnot_keep_runnable(sources)
   foreach(isa IN ITEMS AVX2 AVX512)
     string(TOLOWER ${isa} suffix)
     set(matching ${sources})
@@ -20,6 +22,47 @@ function(carnot_sources variable folder)
     endif()
   endforeach()
   set(${variable} ${sources} PARENT_SCOPE)
+endfunction()
+
+# Drops of `variable`'s files what is for another processor. For x86-64 alone are the files of its
+# instruction sets, and those that bring in Xbyak, themselves or by a header; *_elsewhere.cpp stands
+# in for them on the others.
+function(carnot_keep_runnable variable)
+  set(sources ${${variable}})
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
+    list(FILTER sources EXCLUDE REGEX "_elsewhere\\.cpp$")
+  else()
+    list(FILTER sources EXCLUDE REGEX "_(avx2|avx512)\\.cpp$")
+    get_property(generators GLOBAL PROPERTY CARNOT_GENERATORS)
+    if(NOT generators)
+      carnot_includers(generators "<xbyak/")
+      set_property(GLOBAL PROPERTY CARNOT_GENERATORS ${generators})
+    endif()
+    list(REMOVE_ITEM sources ${generators})
+  endif()
+  set(${variable} ${sources} PARENT_SCOPE)
+endfunction()
+
+# Sets `variable` to the files of src/ and tests/suites/ that include `prefix`..., themselves or
+# through headers.
+function(carnot_includers variable prefix)
+  file(GLOB_RECURSE files "${CMAKE_SOURCE_DIR}/src/*.h" "${CMAKE_SOURCE_DIR}/src/*.cpp"
+    "${CMAKE_SOURCE_DIR}/tests/suites/*.h" "${CMAKE_SOURCE_DIR}/tests/suites/*.cpp")
+  set(wanted "${prefix}")
+  while(wanted)
+    list(POP_FRONT wanted name)
+    foreach(file IN LISTS files)
+      file(STRINGS "${file}" lines REGEX "^#include ${name}")
+      if(lines AND NOT file IN_LIST found)
+        list(APPEND found "${file}")
+        if(file MATCHES "\\.h$")
+          string(REGEX REPLACE "^${CMAKE_SOURCE_DIR}/(src|tests)/" "" header "${file}")
+          list(APPEND wanted "\"${header}\"")
+        endif()
+      endif()
+    endforeach()
+  endwhile()
+  set(${variable} ${found} PARENT_SCOPE)
 endfunction()
 
 # Compiles folder/*.fbs to <build>/generated/engine/schema/*_generated.h.
@@ -121,10 +164,17 @@ function(carnot_include_paths target scope)
     "$<BUILD_INTERFACE:${CMAKE_BINARY_DIR}/generated>")
 endfunction()
 
-# carnot_program(name SOURCES folder LINKS ... INCLUDES ...): an executable.
+# carnot_program(name SOURCES folders and files... LINKS ... INCLUDES ...): an executable.
 function(carnot_program name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "SOURCES" "LINKS;INCLUDES")
-  carnot_sources(sources "${arg_SOURCES}")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINKS;INCLUDES")
+  foreach(source IN LISTS arg_SOURCES)
+    if(source MATCHES "\\.cpp$")
+      list(APPEND sources "${source}")
+    else()
+      carnot_sources(found "${source}")
+      list(APPEND sources ${found})
+    endif()
+  endforeach()
   if(NOT sources)
     return()
   endif()
@@ -132,6 +182,19 @@ function(carnot_program name)
   target_link_libraries(${name} PRIVATE ${arg_LINKS})
   foreach(folder IN LISTS arg_INCLUDES)
     target_include_directories(${name} PRIVATE "${CMAKE_SOURCE_DIR}/${folder}")
+  endforeach()
+endfunction()
+
+# carnot_program_parts(name SOURCES folder LINKS ... INCLUDES ...): a program's sources but main.cpp,
+# for the program and for what looks into it.
+function(carnot_program_parts name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "SOURCES" "LINKS;INCLUDES")
+  carnot_sources(sources "${arg_SOURCES}")
+  list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
+  add_library(${name} STATIC ${sources})
+  target_link_libraries(${name} PUBLIC ${arg_LINKS})
+  foreach(folder IN LISTS arg_INCLUDES)
+    target_include_directories(${name} PUBLIC "${CMAKE_SOURCE_DIR}/${folder}")
   endforeach()
 endfunction()
 
@@ -164,13 +227,18 @@ function(carnot_python_module name)
     LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/python")
 endfunction()
 
-# carnot_fuzzers(folder LINKS...): one libFuzzer program for each .cpp of the folder.
-function(carnot_fuzzers folder)
-  carnot_sources(sources "${folder}")
+# carnot_fuzzers(LINKS...): one libFuzzer program for each target of tests/fuzz/targets.h.
+function(carnot_fuzzers)
+  file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/fuzz/targets/*.cpp")
+  add_library(fuzz_targets STATIC ${sources})
+  target_include_directories(fuzz_targets PRIVATE
+    "${CMAKE_SOURCE_DIR}/tests" "${CMAKE_SOURCE_DIR}/apps")
+  target_link_libraries(fuzz_targets PRIVATE ${ARGN})
   foreach(source IN LISTS sources)
     get_filename_component(name "${source}" NAME_WE)
-    add_executable(${name} "${source}")
-    target_link_libraries(${name} PRIVATE ${ARGN})
+    add_executable(${name} "${CMAKE_SOURCE_DIR}/tests/fuzz/fuzzer.cpp")
+    target_compile_definitions(${name} PRIVATE CARNOT_FUZZ_TARGET="${name}")
+    target_link_libraries(${name} PRIVATE fuzz_targets ${ARGN})
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
   endforeach()
 endfunction()

@@ -42,7 +42,9 @@ endif()
 
 find_program(MOLD_PROGRAM mold)
 find_program(LLD_PROGRAM NAMES ld.lld ld.lld-19)
-if(MOLD_PROGRAM)
+if(CMAKE_CROSSCOMPILING)
+  # A cross compiler has its own.
+elseif(MOLD_PROGRAM)
   add_link_options(-fuse-ld=mold)
 elseif(LLD_PROGRAM AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   add_link_options(-fuse-ld=lld)

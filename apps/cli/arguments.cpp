@@ -304,7 +304,8 @@ std::vector<std::string> flagsOf(const CLI::App& app) {
 // The command line's own error in our words, if `remaining` holds what was not understood.
 void throwUnknown(const CLI::App& root, const CLI::App& app) {
   std::vector<std::string> rest = app.remaining();
-  if (&app != &root) rest.insert(rest.end(), root.remaining().begin(), root.remaining().end());
+  if (&app != &root)
+    for (const std::string& word : root.remaining()) rest.push_back(word);
   auto flag = std::ranges::find_if(rest, [](auto& word) { return word.starts_with('-'); });
   std::string word = flag != rest.end() ? *flag : rest.empty() ? "" : rest[0];
   if (word.empty()) return;

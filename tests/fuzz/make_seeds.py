@@ -1,10 +1,14 @@
-"""Seeds for the fuzzers: small ONNX models, those of onnx's own suite among them, engines made of
-them, and checkpoints. Usage: make_seeds.py FOLDER; writes FOLDER/<target>/<name>."""
+"""Seeds for the fuzzers: small ONNX models, those of onnx's own suite among them, engines and
+timing caches made of them, checkpoints, and command lines. Usage: make_seeds.py CARNOT FOLDER, with
+the program; writes FOLDER/<target>/<name>."""
 
 import glob
 import json
 import os
+import re
+import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import onnx
@@ -83,7 +87,7 @@ def save_engines(folder, name, model):
 
 
 def save_checkpoints(folder):
-    """Tiny checkpoints, as tests/fuzz/checkpoint.cpp takes them."""
+    """Tiny checkpoints, as tests/fuzz/targets/checkpoint.cpp takes them."""
     base = {"model_type": "llama", "vocab_size": 5, "hidden_size": 4, "intermediate_size": 6,
             "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1}
     ropes = {"plain": {}, "linear": {"rope_type": "linear", "factor": 4.0},
@@ -108,8 +112,37 @@ def save_checkpoints(folder):
              text + bytes(end))
 
 
-def main(out):
+def save_command_lines(folder, program):
+    """Each flag that a command's help names, and a line of all: see tests/fuzz/targets/command_line.cpp."""
+    for command in ("build", "bench", "explain", "inspect", "exec"):
+        text = subprocess.run([program, command, "--help"], check=True, capture_output=True,
+                              text=True).stdout
+        flags = sorted(set(re.findall(r"--[A-Za-z0-9]+(?:[= ][A-Za-z0-9:x,|<>]+)?", text)))
+        values = ("x:1x3x224x224", "4", "0.5", "fp32:chw", "model.onnx", "*:fp16,conv*:fp32")
+        for index, flag in enumerate(flags):
+            name = re.split("[= ]", flag)[0]
+            value = values[index % len(values)]
+            save(folder, f"{command}{name}", f"{command}\nmodel.onnx\n{name}={value}".encode())
+            save(folder, f"{command}{name}_alone", f"{command}\n{name}\n{value}".encode())
+        save(folder, f"{command}_all",
+             "\n".join([command, *flags, "model.onnx"]).replace(" ", "=").encode())
+
+
+def save_timing_caches(folder, models):
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, model in models:
+            path = os.path.join(scratch, name)
+            carnot.build(model.SerializeToString(), threads=1, timing_cache=path)
+            with open(path, "rb") as file:
+                save(folder, name, file.read())
+    for index, times in enumerate(("{}", '{"p": {}}', '{"p": {"c": 1e-3, "d": 0}}')):
+        save(folder, f"small_{index}", f'{{"format": 1, "devices": {{"device": {times}}}}}'.encode())
+
+
+def main(program, out):
     save_checkpoints(os.path.join(out, "checkpoint"))
+    save_command_lines(os.path.join(out, "command_line"), program)
+    save_timing_caches(os.path.join(out, "timing_cache"), small_models())
     engines = os.path.join(out, "engine_file")
 
     def save_model(name, data):
@@ -133,4 +166,4 @@ def main(out):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
