@@ -111,6 +111,9 @@ void addBuildFlags(CLI::App& app, SourceFlags& flags, const std::string& shapesM
   addSwitch(
       "--noWinograd", [&build] { build.withoutKernels.push_back("cpu/conv/winograd"); },
       "sum convolutions directly, which rounds a little less");
+  addSwitch(
+      "--noStrassen", [&build] { build.withoutKernels.push_back("cpu/matmul/strassen"); },
+      "sum products with constant matrices directly, which rounds a little less");
   add("--patchLimit", build.patchLimit, "N", "apply only the first N rewrites of the passes")
       ->check(CLI::NonNegativeNumber);
 }

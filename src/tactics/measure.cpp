@@ -33,6 +33,7 @@ constexpr int kFewestRuns = 3;
 constexpr double kEnoughSeconds = 0.03;          // of timed runs for one candidate
 constexpr double kIssuedSeconds = 1e-3;          // of runs launched together
 constexpr size_t kMostCopies = 20;               // of weights that runs take turns at
+constexpr size_t kHostCopyBytes = 32 << 20;      // that they come to on the host, about
 constexpr size_t kFewConstantBytes = 256 << 10;  // below, as many copies stay in the cache
 constexpr int64_t kMostFresh = 1 << 20;          // random elements; longer tensors repeat them
 constexpr size_t kMostKept = size_t{4} << 30;    // bytes of random tensors on a device
@@ -211,25 +212,35 @@ double Timer::time(const Problem& problem, const Candidate& candidate, const Con
       if (prepared.runtimeInputs[i] == static_cast<int>(update.input))
         outputs[update.output] = const_cast<void*>(inputs[i]);
 
-  // Between two runs of a network the weights of its other layers pass through a GPU's cache, so
-  // runs take turns at as many copies as outgrow it; what flows between layers stays.
+  // Between two runs of a network the weights of its other layers pass through the cache, so runs
+  // take turns at as many copies as outgrow it; what flows between layers stays.
   size_t copies = 1;
-  if (!state_->device->sharesHostMemory() && constantBytes >= kFewConstantBytes)
-    copies = std::min(kMostCopies, 1 + 2 * state_->traits.l2Bytes / constantBytes);
+  if (constantBytes >= kFewConstantBytes) {
+    const bool host = state_->device->sharesHostMemory();
+    const size_t outgrown = host ? kHostCopyBytes : 2 * state_->traits.l2Bytes;
+    copies = std::min(kMostCopies, 1 + outgrown / constantBytes);
+  }
   std::vector<std::unique_ptr<BoundKernel>> bound;
   std::vector<std::unique_ptr<Executable>> executables;
   std::vector<std::vector<const void*>> inputsOf(copies, inputs);
+  // A copy of its own for each but the first.
+  auto placeCopy = [&](const Tensor& tensor, size_t copy) {
+    if (copy == 0 || !state_->device->sharesHostMemory()) return place(tensor);
+    Tensor own(tensor.dtype(), tensor.dims());
+    std::memcpy(own.view().as<std::byte>(), tensor.data(), tensor.bytes());
+    return place(own);
+  };
   for (size_t copy = 0; copy < copies; ++copy) {
     BindArguments bind;
     bind.parameters = prepared.parameters;
     for (const Tensor& weight : prepared.weights)
-      bind.weights.push_back({place(weight), weight.dtype(), weight.dims()});
+      bind.weights.push_back({placeCopy(weight, copy), weight.dtype(), weight.dims()});
     bind.device = state_->traits;
     bound.push_back(candidate.kernel->bind(bind));
     executables.push_back(bound.back()->specialize(runtimeShapes));
     for (size_t i = 0; copy > 0 && i < inputs.size(); ++i)
       if (const Tensor* constant = problem.inputs[prepared.runtimeInputs[i]].constant)
-        inputsOf[copy][i] = place(*constant);
+        inputsOf[copy][i] = placeCopy(*constant, copy);
   }
   std::shared_ptr<Buffer> workspace =
       state_->device->allocate(std::max<size_t>(executables[0]->workspaceBytes(), 64));
@@ -240,6 +251,7 @@ double Timer::time(const Problem& problem, const Candidate& candidate, const Con
                             state_->stream.get(), state_->pool.get()});
   };
   const double first = state_->time(run);  // touches pages and caches
+  for (size_t copy = 1; copy < copies && state_->device->sharesHostMemory(); ++copy) run();
   // Where issuing work may cost the host more than the work takes, only many runs, launched
   // together, show what it takes.
   int repeats = 1;

@@ -118,10 +118,10 @@ def test_dump_stop_and_skip(folder, tmp_path):
 
 
 def test_kernels_left_out(folder):
-    flags = ("--noWinograd", "--withoutKernel", "cpu/conv/depthwise")
+    flags = ("--noWinograd", "--noStrassen", "--withoutKernel", "cpu/conv/depthwise")
     text = succeeded(carnot("explain", "small.onnx", *flags, cwd=folder))
-    for kernel in ("winograd", "depthwise"):
-        assert re.search(rf"cpu/conv/{kernel} +left out", text)
+    for kernel in ("conv/winograd", "matmul/strassen", "conv/depthwise"):
+        assert re.search(rf"cpu/{kernel} +left out", text)
 
 
 @pytest.mark.parametrize("source", ["small.onnx", "small.engine"])

@@ -4,6 +4,8 @@ namespace carnot::test {
 
 std::span<const KernelCase> matMulCases() {
   static const std::vector<std::string> packed{"cpu/matmul/packed", "cpu/matmul/portable"};
+  static const std::vector<std::string> strassen{"cpu/matmul/strassen", "cpu/matmul/packed",
+                                                 "cpu/matmul/portable"};
   static const std::vector<std::string> batched{"cpu/matmul/batched", "cpu/matmul/portable"};
   static const std::vector<KernelCase> cases{
       {.name = "matmul_whole_tiles",
@@ -70,6 +72,27 @@ std::span<const KernelCase> matMulCases() {
        .inputs = {"float32[23, 64]", "const float32[64, 64]", "const float32[] = 0",
                   "const float32[] = 2"},
        .supportedBy = packed},
+      {.name = "matmul_strassen_whole_tiles",
+       .region = "(a,b) c=MatMul(a,b) -> c",
+       .inputs = {"float32[56, 128]", "const float32[128, 128]"},
+       .supportedBy = strassen},
+      // Panels without a neighbour, the last of them narrow; k that is no multiple of a vector; a
+      // half with a row less.
+      {.name = "matmul_strassen_odd",
+       .region = "(a,b,s,r) c=MatMul(a,b) d=Add(c,s) e=Gelu(d) f=Add(e,r) -> f",
+       .inputs = {"float32[batch=3, 39, 134]", "const float32[134, 107]", "const float32[107]",
+                  "float32[batch=3, 39, 107]"},
+       .supportedBy = strassen},
+      {.name = "matmul_strassen_row_operands",
+       .region = "(a,b,s,r) c=MatMul{transposeB=true}(a,b) d=Mul(c,s) e=Div(d,r) f=Tanh(e) -> d, f",
+       .inputs = {"float32[rows=101, 66]", "const float32[96, 66]", "const float32[1]",
+                  "float32[rows=101, 1] in 1 .. 2"},
+       .supportedBy = strassen},
+      // Copied rows, several blocks of them.
+      {.name = "matmul_strassen_aliasing_rows",
+       .region = "(a,b) c=MatMul(a,b) -> c",
+       .inputs = {"float32[571, 1024]", "const float32[1024, 81]"},
+       .supportedBy = strassen},
       {.name = "matmul_operand_repeats",
        .region = "(a,b,p) c=MatMul(a,b) d=Add(c,p) -> d",
        .inputs = {"float32[batch=3, 10, 17]", "const float32[17, 33]", "float32[1, 10, 33]"}},

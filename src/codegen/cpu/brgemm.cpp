@@ -25,6 +25,7 @@ class Generator : public TileGenerator {
  private:
   const Reg64 a = rsi, bStride = rbp, ahead = rbp;
   const Reg64 b = rdx, tap = rcx, tapA = rax, tapCount = r9, count = r10;
+  const Reg64 minus = r11, difference = r14;  // from b
 
   bool maskedB() const { return !spec_.packedB && spec_.tile.maskLast; }
   void multiplyTaps(size_t countField, int k);
@@ -49,6 +50,12 @@ std::shared_ptr<const MachineCode> Generator::generate() {
       [&] {
         if (maskedB() && !avx512()) tailMask();
         mov(b, ARGUMENT(b));
+        if (spec_.difference) {
+          mov(minus, ARGUMENT(minus));
+          sub(minus, b);
+          mov(difference, ARGUMENT(difference));
+          sub(difference, b);
+        }
         mov(tap, ARGUMENT(tapOffsets));
         multiplyTaps(offsetof(BrgemmArguments, taps), spec_.k);
         if (spec_.tailK) multiplyTaps(offsetof(BrgemmArguments, tailTaps), spec_.tailK);
@@ -151,6 +158,9 @@ void Generator::multiplyStep(int step, int bOffset) {
       vmovups(to | k1 | T_z, from);
     else
       vmaskmovps(to, wide(vectorRegisters() - 1), from);
+    if (!spec_.difference) continue;
+    vsubps(to, to, ptr[b + minus + bOffset + v * vectorBytes()]);
+    vmovups(ptr[b + difference + bOffset + v * vectorBytes()], to);
   }
   if (embedded) {
     for (int row = 0; row < rows; ++row)
@@ -182,6 +192,9 @@ Brgemm::Brgemm(const BrgemmSpec& spec) {
              spec.tile.rows <= BrgemmSpec::maxRows(spec.isa.has(Isa::Avx512) ? 16 : 8,
                                                    spec.tile.vectors, spec.packedB),
          "a tile fits in the vector registers");
+  ensure(!spec.difference || (spec.packedB && (spec.tile.rows + 1) * spec.tile.vectors + 1 <=
+                                                  (spec.isa.has(Isa::Avx512) ? 32 : 16)),
+         "a difference's vectors are all loaded");
   if (spec.prefetchEvery) {
     auto lines = [&](int k) {
       const int inLoop = k > kMaxStraight ? k / kLoopUnroll * kLoopUnroll : 0;

@@ -28,6 +28,9 @@ struct BrgemmSpec {
   // Fetches A so many bytes ahead, a line for each row and tap of at most 32 products; 0: never.
   // For an A from memory, in pieces too short for the processor to foresee the next.
   int aFetchAhead = 0;
+  // B is BrgemmArguments::b less `minus`, both packed, and left in `difference`, which may be
+  // `minus` where there is one tile. For tiles that leave a register for each vector of B.
+  bool difference = false;
 
   // The most rows that leave registers enough for `vectors`.
   static int maxRows(int lanes, int vectors, bool packedB = true);
@@ -44,6 +47,8 @@ struct BrgemmArguments {
   int64_t k = 0;
   int64_t bRowStride = 0;
   const float* prefetch = nullptr;  // what will be read next; never dereferenced
+  const float* minus = nullptr;
+  float* difference = nullptr;
 };
 
 class Brgemm {

@@ -23,6 +23,8 @@ struct TileSpec {
   int rows = 1;
   int vectors = 1;          // of lanes columns each
   bool accumulate = false;  // starts from what pointers[0] holds, rather than zero
+  int addends = 0;          // starts from the sum of so many TileArguments::addends, up to 2
+  bool partial = false;     // leaves the sums in TileArguments::partial, and no epilogue
   bool maskLast = false;    // only `tailLanes` lanes of the last vector exist
   // From Input 0, the sum, and Input i, operands[i - 1]. Empty: the sum itself.
   ScalarProgram epilogue;
@@ -32,6 +34,7 @@ struct TileSpec {
 };
 
 // Where C lies, at run time; strides in bytes. Rows go on over `tiles` tiles of the spec's rows.
+// Partial sums are whole vectors without gaps between rows.
 struct TileArguments {
   void* const* pointers = nullptr;  // one for each output of the epilogue, then for each operand
   int64_t tiles = 1;
@@ -39,6 +42,8 @@ struct TileArguments {
   int64_t vectorStride = 0;  // from one vector of columns to the next
   int64_t rowOperandStride = 0;
   int64_t tailLanes = 0;  // 1 … lanes
+  const float* addends[2] = {};
+  float* partial = nullptr;
 };
 
 // Why a program over float32 operands cannot be an epilogue.

@@ -26,6 +26,8 @@ std::optional<std::string> epilogueRefusal(const ScalarProgram& epilogue, IsaSet
 TileGenerator::TileGenerator(IsaSet isa, const TileSpec& tile) : Assembler(isa), tile_(tile) {
   ensure(tile.rows >= 1 && tile.vectors >= 1 && sums() < vectorRegisters(),
          "a tile fits in the vector registers");
+  ensure(tile.addends == 0 || !tile.accumulate, "sums start from one thing");
+  ensure(!tile.partial || tile.epilogue.outputs.empty(), "partial sums have no epilogue");
   if (tile.epilogue.outputs.empty()) return;
   if (auto reason = epilogueRefusal(tile.epilogue, isa))
     throw Error(ErrorCode::Unsupported, *reason);
@@ -91,7 +93,30 @@ Xmm TileGenerator::tailMask() {
   return mask;
 }
 
+// Leaves in `place` where this tile starts in partial sums.
+void TileGenerator::placeOfPartials() {
+  mov(place, ARGUMENT(tiles));
+  sub(place, tiles);
+  imul(place, place, sums() * vectorBytes());
+}
+
+void TileGenerator::addPartials() {
+  placeOfPartials();
+  for (int addend = 0; addend < tile_.addends; ++addend) {
+    mov(scratch, ptr[args + static_cast<int>(offsetof(TileArguments, addends) +
+                                             static_cast<size_t>(addend) * sizeof(void*))]);
+    for (int i = 0; i < sums(); ++i) {
+      const Xbyak::Address from = ptr[scratch + place + i * vectorBytes()];
+      if (addend == 0)
+        vmovups(wide(i), from);
+      else
+        vaddps(wide(i), wide(i), from);
+    }
+  }
+}
+
 void TileGenerator::initializeSums() {
+  if (tile_.addends > 0) return addPartials();
   if (!tile_.accumulate) {
     for (int i = 0; i < sums(); ++i) {
       if (i < 16)
@@ -117,6 +142,12 @@ void TileGenerator::initializeSums() {
 }
 
 void TileGenerator::storeSums() {
+  if (tile_.partial) {
+    placeOfPartials();
+    mov(scratch, ARGUMENT(partial));
+    for (int i = 0; i < sums(); ++i) vmovups(ptr[scratch + place + i * vectorBytes()], wide(i));
+    return;
+  }
   Xmm mask = tailMask();
   mov(pointers, ARGUMENT(pointers));
   mov(scratch, ptr[pointers]);

@@ -40,6 +40,8 @@ class TileGenerator : public Assembler {
   bool masked(int v) const { return tile_.maskLast && v + 1 == tile_.vectors; }
   void forEachPlace(const std::function<void(int row, int v)>& body);
   void initializeSums();
+  void addPartials();
+  void placeOfPartials();
   void storeSums();
   void finishSums();
   int pointerAt(size_t operand) const;  // within TileArguments::pointers

@@ -5,6 +5,7 @@
 #include "kernels/cpu/paged_loops.h"
 #include "kernels/cpu/pool_loops.h"
 #include "kernels/cpu/resize_loops.h"
+#include "kernels/cpu/strassen_loops.h"
 #include "kernels/cpu/winograd_loops.h"
 
 namespace carnot {
@@ -24,6 +25,8 @@ const PoolLoops& poolLoopsAvx2() { notHere(); }
 const PoolLoops& poolLoopsAvx512() { notHere(); }
 const ResizeLoops& resizeLoopsAvx2() { notHere(); }
 const ResizeLoops& resizeLoopsAvx512() { notHere(); }
+void strassenRowAvx2(const StrassenRow&) { notHere(); }
+void strassenRowAvx512(const StrassenRow&) { notHere(); }
 const WinogradLoops& winogradLoopsAvx2() { notHere(); }
 const WinogradLoops& winogradLoopsAvx512() { notHere(); }
 
