@@ -9,7 +9,7 @@ namespace carnot::cli {
 
 void checkOutputFile(const std::string& path, const std::string& model) {
   namespace fs = std::filesystem;
-  auto refuse = [&](std::string has, std::string needs, std::string remedy) {
+  auto refuse = [&](const std::string& has, const std::string& needs, const std::string& remedy) {
     throw Error(ErrorCode::Io, fmt::format("file {}: {}", path, has), needs, remedy);
   };
   std::error_code ignored;

@@ -60,7 +60,7 @@ std::vector<std::pair<std::string, std::string>> splitSpec(std::string_view text
 Shapes parseShapes(std::string_view text) {
   Shapes shapes;
   for (const auto& [name, value] : splitSpec(text)) {
-    std::string entry = name + ":" + value;
+    const std::string entry = fmt::format("{}:{}", name, value);
     std::vector<int64_t> dims;
     if (value != kScalar) dims = parseDims(value, entry);
     if (!shapes.emplace(name, std::move(dims)).second) refuse(entry, "a second shape of one input");
@@ -79,6 +79,7 @@ Profile makeProfile(const Shapes& min, const Shapes& opt, const Shapes& max) {
     const std::vector<int64_t>* most = find(max, name);
     const std::vector<int64_t>* usual = find(opt, name);
     if (!usual) usual = most ? most : least;
+    if (!usual) continue;  // not so: one of the three has the name
     profile.inputs[name] = {least ? *least : *usual, *usual, most ? *most : *usual};
   }
   return profile;

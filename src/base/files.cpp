@@ -130,7 +130,7 @@ int createTemporary(const std::string& path, std::string& name) {
 
 }  // namespace
 
-AtomicFile::AtomicFile(std::string path) : path_(resolveLink(path)) {
+AtomicFile::AtomicFile(const std::string& path) : path_(resolveLink(path)) {
   struct stat status;
   bool exists = ::stat(path_.c_str(), &status) == 0;
   if (exists) refuseFolder(path_, status.st_mode);

@@ -34,7 +34,7 @@ class MappedFile {
 // destructor may be called.
 class AtomicFile {
  public:
-  explicit AtomicFile(std::string path);
+  explicit AtomicFile(const std::string& path);
   ~AtomicFile();  // abandons unless committed
   void write(const void* data, size_t bytes);
   void pad(size_t alignment);  // zeros up to the next multiple

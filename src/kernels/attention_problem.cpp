@@ -25,7 +25,7 @@ std::optional<Axes> movedRows(const Region::Step& step) {
 
 // Fills what the region reads and the axes.
 std::optional<Refusal> readRegion(const Region& region, AttentionProblem& out) {
-  const Refusal other{fmt::format("carries out one Attention, not {}", region.label())};
+  Refusal other{fmt::format("carries out one Attention, not {}", region.label())};
   const Region::Step* attention = nullptr;
   for (const Region::Step& step : region.steps)
     if (step.op.is<Attention>()) attention = &step;

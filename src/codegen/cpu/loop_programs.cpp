@@ -29,7 +29,7 @@ int64_t highestOf(DType type) {
 }
 
 uint16_t append(ScalarProgram& program, ScalarNode node) {
-  program.nodes.push_back(std::move(node));
+  program.nodes.push_back(node);
   return static_cast<uint16_t>(program.nodes.size() - 1);
 }
 

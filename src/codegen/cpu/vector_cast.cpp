@@ -6,7 +6,6 @@
 namespace carnot {
 
 using Xbyak::Opmask;
-using Xbyak::RegExp;
 using Xbyak::Ymm;
 
 namespace {

@@ -18,10 +18,10 @@ class LoopWriter {
 
   template <typename... T>
   void line(fmt::format_string<T...> format, T&&... arguments) {
-    text_.append(static_cast<size_t>(2 * indent_), ' ');
+    text_.append(2 * static_cast<size_t>(indent_), ' ');
     text_ += fmt::format(format, std::forward<T>(arguments)...) + "\n";
   }
-  std::string indentation() const { return std::string(static_cast<size_t>(2 * indent_), ' '); }
+  std::string indentation() const { return std::string(2 * static_cast<size_t>(indent_), ' '); }
 
   void close(int levels) {
     while (levels-- > 0) {
