@@ -96,8 +96,33 @@ def agreement(model, folder, log, work):
     return result
 
 
+def torch_distances(model):
+    """{column: distance} of PyTorch's own results on the GPU from its full products there: what the
+    precision alone costs this network. Empty for files that no module was exported from."""
+    import torch
+
+    if model.module is None:
+        return {}
+
+    def run(network, tf32, dtype=torch.float32):
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
+        inputs = [torch.from_numpy(a).cuda() for a in model.inputs(2, seed=1).values()]
+        with torch.no_grad():
+            result = network.to(dtype)(*[x.to(dtype) if x.is_floating_point() else x for x in inputs])
+        if isinstance(result, dict):  # as transformers gives it
+            result = list(result.values())
+        results = [result] if isinstance(result, torch.Tensor) else result[: len(model.outputs)]
+        return {i: r.double().cpu().numpy() for i, r in enumerate(results)}
+
+    network = model.module().eval().cuda()
+    full = run(network, False)
+    return {"TF32": distance(run(network, True), full),
+            "FP16": distance(run(network, False, torch.float16), full)}
+
+
 def agreement_rows(rows, folder, log, work):
     failed = False
+    peers = {model.name: torch_distances(model) for model in rows}
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         futures = {model.name: pool.submit(agreement, model, folder, log, work) for model in rows}
         for name, future in futures.items():
@@ -112,8 +137,10 @@ def agreement_rows(rows, folder, log, work):
                 good = isinstance(error, float) and error <= LIMITS[column]
                 failed |= not good
                 text = f"{error:.1e}" if isinstance(error, float) else error[:60]
+                notes = [f"PyTorch {peers[name][column]:.1e}"] if column in peers[name] else []
+                notes += [f"{used} layers"] if used else []
                 texts.append(f"{column} {text}{'' if good else ' FAILED'}"
-                             + (f" ({used} layers)" if used else ""))
+                             + (f" ({', '.join(notes)})" if notes else ""))
             row(f"agreement {name}", "; ".join(texts))
     return failed
 
