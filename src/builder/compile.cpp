@@ -70,13 +70,16 @@ void rewrite(State& state, Phase phase) {
   });
 }
 
-void gather(State& state, std::span<const ProfileShapes> profiles) {
+// `around`: the tuning points of the network that this one is a body of.
+void gather(State& state, std::span<const ProfileShapes> profiles,
+            std::span<const ShapePoint> around = {}) {
   const CompileOptions& options = state.options;
   state.symbols = symbolsOf(state.graph);
   state.profiles = resolveProfiles(state.graph, state.symbols, profiles);
   TacticOptions& tactic = state.tacticOptions;
   tactic.device = options.device;
   tactic.points = tuningPoints(state.graph, state.symbols, state.profiles);
+  if (!around.empty()) tactic.points = pointsWithin(tactic.points.front(), around);
   tactic.level = options.optimizationLevel;
   tactic.budgetSeconds = options.budgetSeconds;
   tactic.withoutKernels = options.withoutKernels;
@@ -88,7 +91,7 @@ void gather(State& state, std::span<const ProfileShapes> profiles) {
     tactic.progress = [&options](size_t done, size_t all) { options.progress("tune", done, all); };
   state.tactics = gatherAll(state.graph, tactic);
   // What enters a body has the shapes that the network around it gives.
-  forBodies(state, [](State& body) { gather(body, {}); });
+  forBodies(state, [&](State& body) { gather(body, {}, tactic.points); });
 }
 
 void timeAll(State& state, TimingCache& cache) {

@@ -113,6 +113,27 @@ bool holds(const Graph& graph, const ShapePoint& point) {
   });
 }
 
+// Whether every dim that follows from the point's symbols leaves something to compute, within
+// bodies too: an image may be too small for a window.
+bool leavesElements(const Graph& graph, const ShapePoint& point) {
+  bool known = true;
+  auto valueOf = [&](const std::string& symbol) -> int64_t {
+    auto found = point.find(symbol);
+    known &= found != point.end();
+    return found == point.end() ? 1 : found->second;
+  };
+  for (const auto& node : graph.nodes()) {
+    for (const Value* output : node->outputs)
+      for (const Dim& dim : output->type.shape) {
+        known = true;
+        if (!dim.isConstant() && dim.evaluate(valueOf) < 1 && known) return false;
+      }
+    for (const std::shared_ptr<Graph>& body : node->bodies)
+      if (!leavesElements(*body, point)) return false;
+  }
+  return true;
+}
+
 // Without a profile the default sizes may break what the model demands of its shapes (an image
 // height that pooling must bring to 1): tries other usual sizes until the guards hold.
 void satisfyGuards(const Graph& graph, std::span<const EngineSymbol> symbols,
@@ -128,7 +149,7 @@ void satisfyGuards(const Graph& graph, std::span<const EngineSymbol> symbols,
   }
   std::vector<size_t> digits(free.size());
   for (int tries = 0; tries < kMostTries; ++tries) {
-    if (holds(graph, point)) {
+    if (holds(graph, point) && leavesElements(graph, point)) {
       for (size_t i : free) profile.symbols[i].opt = point[symbols[i].name];
       return;
     }
@@ -174,6 +195,18 @@ void followGuards(const Graph& graph, ShapePoint& point) {
 }
 
 }  // namespace
+
+std::vector<ShapePoint> pointsWithin(const ShapePoint& inner, std::span<const ShapePoint> around) {
+  std::vector<ShapePoint> points;
+  for (const ShapePoint& outer : around) {
+    ShapePoint point = inner;
+    for (auto& [symbol, value] : point)
+      if (auto found = outer.find(symbol); found != outer.end()) value = found->second;
+    if (std::find(points.begin(), points.end(), point) == points.end())
+      points.push_back(std::move(point));
+  }
+  return points;
+}
 
 std::vector<ShapePoint> tuningPoints(const Graph& graph, std::span<const EngineSymbol> symbols,
                                      std::span<const EngineProfile> profiles) {

@@ -129,3 +129,21 @@ def test_a_branch_is_taken_by_what_the_input_holds():
     x = np.array([1, -2, 3], np.float32)
     np.testing.assert_array_equal(engine.run({"x": x, "c": np.array(True)})["y"], -x)
     np.testing.assert_array_equal(engine.run({"x": x, "c": np.array(False)})["y"], np.abs(x))
+
+
+@pytest.mark.parametrize("profiles", [None, {"x": (1, 1, 576), "c": ()}])
+def test_a_branch_is_tuned_at_the_sizes_of_what_is_around_it(profiles):
+    # Its window is larger than the sizes that are tuned at by default.
+    def branch(name, taps):
+        weights = helper.make_tensor(name + "_w", FLOAT, [4, 1, taps], np.full(4 * taps, 0.5))
+        return helper.make_graph([helper.make_node("Conv", ["x", name + "_w"], [name])], name, [],
+                                 [helper.make_tensor_value_info(name, FLOAT, None)], [weights])
+
+    engine = carnot.build(
+        _model([helper.make_node("If", ["c"], ["y"], then_branch=branch("a", 256),
+                                 else_branch=branch("b", 130))],
+               [("x", FLOAT, ["batch", 1, "samples"]), ("c", BOOL, [])], [("y", FLOAT, None)]),
+        threads=1, profiles=profiles)
+    x = np.ones((1, 1, 576), np.float32)
+    assert (engine.run({"x": x, "c": np.array(True)})["y"] == np.full((1, 4, 321), 128)).all()
+    assert (engine.run({"x": x, "c": np.array(False)})["y"] == np.full((1, 4, 447), 65)).all()

@@ -470,7 +470,7 @@ class ConvDirect : public Kernel {
                             configuration.inputs[static_cast<size_t>(conv.x)].isPlain());
     const int rows = static_cast<int>(parameter(configuration, "rows", 1, 32));
     const std::vector<int64_t>& out = shapes.outputs[0];
-    int64_t length = out.back();
+    int64_t length = conv.upright ? out[2] : out.back();
     if (conv.height.trivial() && conv.width.trivial() && !conv.line) length *= out[2];
     const RowTiles tiles = rowTiles(std::max<int64_t>(1, length), rows);
     // Sums in flight hide the latency of 4 cycles of two units; the tile's loads are two a cycle.

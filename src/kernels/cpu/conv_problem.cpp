@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "ops/conv.h"
 #include "ops/conv_transpose.h"
@@ -132,6 +133,12 @@ std::variant<Refusal, ConvProblem> convProblemOf(const Problem& problem, Anchore
   };
   if (!out.line) out.height = axis(0);
   out.width = axis(axes - 1);
+  // Lines of one pixel are one long line, so that tiles have rows.
+  const Dim& last = problem.inputs[static_cast<size_t>(out.x)].shape[1 + axes];
+  if (!kTransposed && !out.line && out.width.kernel == 1 && !out.width.padded() && last == Dim(1)) {
+    out.width = std::exchange(out.height, {});
+    out.line = out.upright = true;
+  }
   for (const WindowAxis& each : {out.height, out.width})
     for (int64_t extent : {each.stride, each.dilation, each.padBegin, each.padEnd})
       if (extent > kMaxDim) return Refusal{"the window is beyond all bounds"};
@@ -211,7 +218,10 @@ ConvShapes ConvProblem::shapesOf(const std::vector<TensorType>& concrete) const 
   const std::vector<int64_t> to =
       concrete[static_cast<size_t>(region.anchor->firstOutput)].shape.concrete();
   ConvShapes shapes{.images = in[0], .inWidth = in.back(), .outWidth = to.back()};
-  if (!line) {
+  if (upright) {
+    shapes.inWidth = in[2];
+    shapes.outWidth = to[2];
+  } else if (!line) {
     shapes.inHeight = in[2];
     shapes.outHeight = to[2];
   }

@@ -40,6 +40,7 @@ struct ConvProblem {
   int64_t group = 1, inputs = 0, outputs = 0;  // channels of a group
   int64_t together = 1;                        // groups of the convolution in one of these
   bool line = false;                           // one spatial axis
+  bool upright = false;                        // a line whose axis is the first of two, before a 1
   WindowAxis height, width;
   std::vector<BlockedOperand> operands;
 
