@@ -4,6 +4,7 @@
 #include "kernels/cpu/copy_tiles.h"
 #include "kernels/cpu/paged_loops.h"
 #include "kernels/cpu/pool_loops.h"
+#include "kernels/cpu/recurrent_loops.h"
 #include "kernels/cpu/resize_loops.h"
 #include "kernels/cpu/strassen_loops.h"
 #include "kernels/cpu/winograd_loops.h"
@@ -23,6 +24,8 @@ const PagedLoops& pagedLoopsAvx2() { notHere(); }
 const PagedLoops& pagedLoopsAvx512() { notHere(); }
 const PoolLoops& poolLoopsAvx2() { notHere(); }
 const PoolLoops& poolLoopsAvx512() { notHere(); }
+const RecurrentLoops& recurrentLoopsAvx2() { notHere(); }
+const RecurrentLoops& recurrentLoopsAvx512() { notHere(); }
 const ResizeLoops& resizeLoopsAvx2() { notHere(); }
 const ResizeLoops& resizeLoopsAvx512() { notHere(); }
 void strassenRowAvx2(const StrassenRow&) { notHere(); }

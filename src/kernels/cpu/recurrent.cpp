@@ -17,12 +17,8 @@ constexpr int64_t kFloatsOfGates = int64_t{1} << 18;  // that steps ahead take o
 constexpr int kMostRowsOfTile = 8;
 
 const RecurrentLoops& loopsOf(IsaSet isa) {
-#if defined(__x86_64__)
   if (isa.has(Isa::Avx512)) return recurrentLoopsAvx512();
-  if (isa.has(Isa::Avx2)) return recurrentLoopsAvx2();
-#endif
-  (void)isa;
-  return recurrentLoopsPortable();
+  return isa.has(Isa::Avx2) ? recurrentLoopsAvx2() : recurrentLoopsPortable();
 }
 
 // Work as [directions × batch × hidden] parts. Parts that share the hidden units of the same rows
