@@ -12,6 +12,12 @@ namespace {
 // Lives as long as the interpreter: never released, so that no destructor runs after it.
 PyObject* errorType = nullptr;
 
+// A model's own words stand in errors, and may be any bytes.
+nb::object textOf(std::string_view bytes) {
+  return nb::steal(
+      PyUnicode_DecodeUTF8(bytes.data(), static_cast<Py_ssize_t>(bytes.size()), "replace"));
+}
+
 void raise(const std::exception_ptr& caught, void*) {
   try {
     std::rethrow_exception(caught);
@@ -21,10 +27,11 @@ void raise(const std::exception_ptr& caught, void*) {
       return;
     }
     nb::list context;
-    for (const std::string& frame : error.context()) context.append(frame);
+    for (const std::string& frame : error.context()) context.append(textOf(frame));
     try {
-      nb::object made = nb::handle(errorType)(errorCodeName(error.code()), error.has(),
-                                              error.needs(), error.remedy(), nb::tuple(context));
+      nb::object made =
+          nb::handle(errorType)(errorCodeName(error.code()), textOf(error.has()),
+                                textOf(error.needs()), textOf(error.remedy()), nb::tuple(context));
       PyErr_SetObject(errorType, made.ptr());
     } catch (nb::python_error& failed) {
       failed.restore();

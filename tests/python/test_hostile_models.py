@@ -6,11 +6,12 @@ import os
 import resource
 import subprocess
 
-import numpy as np
+import carnot as carnot_python
 import pytest
 from exec_program import BUILT, PROGRAM
 from hostile_models import *  # noqa: F403
 from onnx import TensorProto, helper
+from small_models import model_of
 
 pytestmark = BUILT
 
@@ -90,6 +91,13 @@ def test_built(make, tmp_path):
 def test_refused_to_run(make, tmp_path):
     result = carnot("bench", make(), tmp_path, "--iterations", "1", "--duration", "0")
     expect_refusal(result, "bytes")
+
+
+def test_error_with_bytes_that_are_no_text():
+    pad = helper.make_node("Pad", ["x"], ["y"], mode=b"const\x80nt", pads=[0, 0])
+    model = model_of([pad], [("x", [1])], [("y", None)], opset=10)
+    with pytest.raises(carnot_python.Error, match="const\ufffdnt"):
+        carnot_python.build(model)
 
 
 # External data: where a weight says that its bytes lie.
