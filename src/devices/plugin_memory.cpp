@@ -10,6 +10,7 @@ namespace carnot {
 namespace {
 
 constexpr size_t kRemembered = 4096;  // freed allocations
+constexpr size_t kPage = 4096;
 
 bool holds(const std::byte* base, size_t bytes, const std::byte* address) {
   return address >= base && address < base + bytes;
@@ -118,9 +119,11 @@ void PluginMemory::fill(void* device, uint32_t value, int width, size_t count) {
 }
 
 void* PluginMemory::allocateHost(size_t bytes) {
-  std::shared_ptr<Buffer> buffer = device_->allocateHost(std::max<size_t>(bytes, 1));
+  // Drivers give parts of pages.
+  std::shared_ptr<Buffer> buffer = device_->allocateHost(std::max<size_t>(bytes, 1) + kPage - 1);
   std::lock_guard lock(books_);
   auto* base = static_cast<std::byte*>(buffer->data());
+  base += -reinterpret_cast<uintptr_t>(base) % kPage;
   host_.emplace(base, std::move(buffer));
   return base;
 }

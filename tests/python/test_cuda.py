@@ -51,7 +51,7 @@ def test_streams_events_and_async_copies():
     stream.wait_for_event(end)
     stream.synchronize()
     assert stream.is_done() and end.query()
-    assert 20 <= end.time_since(start) < 2000
+    assert 15 <= end.time_since(start) < 2000  # a device may mark the start late
     assert start.time_till(end) == end.time_since(start)
     assert stream.handle != other.handle and int(stream) == stream.handle
     np.testing.assert_array_equal(back, X)

@@ -230,6 +230,7 @@ TEST_P(DevicesMemory, KnowsWhatIsLive) {
   EXPECT_THROW(memory.copyToDevice(base, "c", 1), Error);
   EXPECT_THROW(memory.checkUsable(nullptr, 1, "x", Access::Read), Error);
   void* host = memory.allocateHost(64);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(host) % 4096, 0u);
   memory.synchronize();
   memory.releaseHost(host);
   memory.releaseHost(nullptr);
