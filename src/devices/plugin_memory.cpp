@@ -81,6 +81,16 @@ void PluginMemory::checkUsable(const void* address, size_t bytes, std::string_vi
                                Access access) const {
   if (find(address).kind != Place::Kind::Foreign || (address && device_->reaches(address)))
     return checkDevice(address, bytes, what);
+  {
+    // Locked by the driver, which maps it so that the system does not call it the process's.
+    std::lock_guard lock(books_);
+    const auto* byte = static_cast<const std::byte*>(address);
+    auto after = host_.upper_bound(byte);
+    if (after != host_.begin()) {
+      const Buffer& buffer = *std::prev(after)->second;
+      if (byte + bytes <= static_cast<const std::byte*>(buffer.data()) + buffer.bytes()) return;
+    }
+  }
   requireMapped(address, bytes, what, access);
 }
 

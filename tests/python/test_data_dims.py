@@ -4,7 +4,7 @@ import carnot
 import carnot.tensorrt as trt
 import numpy as np
 import pytest
-from carnot.cuda import cudart
+from carnot.cuda import cudart, device_kind
 from onnx import TensorProto, helper
 
 FLOAT, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
@@ -64,7 +64,7 @@ class Allocator(trt.IOutputAllocator):
 
 def test_tensorrt_asks_the_output_allocator():
     runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
-    built = carnot.build(_positives(), threads=1, optimization_level=0)
+    built = carnot.build(_positives(), device=device_kind(), threads=1, optimization_level=0)
     engine = runtime.deserialize_cuda_engine(built.serialize())
     context = engine.create_execution_context()
     x = _some(4)

@@ -231,6 +231,7 @@ TEST_P(DevicesMemory, KnowsWhatIsLive) {
   EXPECT_THROW(memory.checkUsable(nullptr, 1, "x", Access::Read), Error);
   void* host = memory.allocateHost(64);
   EXPECT_EQ(reinterpret_cast<uintptr_t>(host) % 4096, 0u);
+  memory.checkUsable(host, 64, "x", Access::Write);
   memory.synchronize();
   memory.releaseHost(host);
   memory.releaseHost(nullptr);
