@@ -103,11 +103,15 @@ void addBuildFlags(CLI::App& app, SourceFlags& flags, const std::string& shapesM
       "0: estimates decide, 3: the default, 5: every candidate is timed")
       ->check(CLI::Range(0, 5));
   add("--dumpIr", build.dumpIr, "DIR", "write the graph after each phase");
-  add("--skipPass", build.skipPasses, "NAME", "leave a pass out; may be repeated")->expected(1);
+  add("--skipPass", build.skipPasses, "NAME", "leave a pass out; may be repeated")
+      ->allow_extra_args(false);
   add("--withoutKernel", build.withoutKernels, "NAME",
       "leave out a kernel or all below a name (cpu/conv), with @NODE only in layers made of that "
       "ONNX node; may be repeated")
-      ->expected(1);
+      ->allow_extra_args(false);
+  addSwitch(
+      "--noFusion", [&build] { build.fusion = false; },
+      "make every node of the model a layer, to measure what fusion gains");
   addSwitch(
       "--noWinograd", [&build] { build.withoutKernels.push_back("cpu/conv/winograd"); },
       "sum convolutions directly, which rounds a little less");

@@ -82,6 +82,7 @@ void bindBuildOptions(nb::module_& m) {
       .def_rw("dump_ir", &Options::dumpIr)
       .def_rw("stop_after", &Options::stopAfter)
       .def_rw("skip_passes", &Options::skipPasses)
+      .def_rw("fusion", &Options::fusion)
       .def_rw("without_kernels", &Options::withoutKernels)
       .def_rw("patch_limit", &Options::patchLimit)
       .def_prop_rw(

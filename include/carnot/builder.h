@@ -63,7 +63,10 @@ struct BuildOptions {
   // For looking into the builder. Phases are listed by buildPhases, passes named in its log.
   std::string dumpIr;                   // folder for the graph's text after each phase
   std::string stopAfter;                // a phase: the build ends there, without an engine
-  std::vector<std::string> skipPasses;  // "fuse/…"
+  std::vector<std::string> skipPasses;  // "fuse-windows"
+  // Whether layers may be made of several of the model's nodes. Without, every node is a layer and
+  // writes its tensor to memory, as a framework runs it: to measure what fusion gains.
+  bool fusion = true;
   // Names or prefixes: "cpu/conv"; "cpu/conv@node": only in layers made of that ONNX node.
   std::vector<std::string> withoutKernels;
   int64_t patchLimit = -1;  // only the passes' first this many rewrites; negative: all

@@ -61,7 +61,7 @@ def build(model: Any, *, profiles: Ranges | Iterable[Ranges] | None = None,
           budget: float | None = None, timing_cache: str | os.PathLike[str] | bool | None = None,
           dump_ir: str | os.PathLike[str] | None = None, stop_after: str | None = None,
           skip_passes: Iterable[str] = (), without_kernels: Iterable[str] = (),
-          patch_limit: int | None = None,
+          patch_limit: int | None = None, fusion: bool = True,
           patches: Callable[[AppliedPatch], None] | None = None,
           progress: Callable[[str, int, int], None] | None = None) -> Engine | None:
     """Builds an engine from a model for this machine.
@@ -95,6 +95,8 @@ def build(model: Any, *, profiles: Ranges | Iterable[Ranges] | None = None,
             be a folder of several ("cpu/conv"), and may end in "@" and an ONNX node: only layers made
             of that node then do without.
         patch_limit: apply only the first so many rewrites of the passes; None: all.
+        fusion: layers may be made of several nodes; False: every node is a layer and writes its
+            tensor to memory, to measure what fusion gains.
         patches: called with each AppliedPatch, right before it is applied.
         progress: called with (phase, done, all) between units of work.
 
@@ -136,6 +138,7 @@ def build(model: Any, *, profiles: Ranges | Iterable[Ranges] | None = None,
     options.stop_after = stop_after or ""
     options.skip_passes = list(skip_passes)
     options.without_kernels = list(without_kernels)
+    options.fusion = fusion
     options.patch_limit = _limit(patch_limit)
     level = _log.getEffectiveLevel()
     options.log_level = max(severity for severity, python in _LEVELS.items()

@@ -75,6 +75,9 @@ CompileOptions compileOptions(const BuildOptions& options) {
   out.tf32 = options.tf32;
   out.workspaceBytes = options.workspaceBytes;
   out.passes.skip.insert(options.skipPasses.begin(), options.skipPasses.end());
+  if (!options.fusion)
+    for (const Pass& pass : allPasses())
+      if (pass.role == Pass::Role::Fusing) out.passes.skip.emplace(pass.name);
   out.passes.patchLimit = options.patchLimit;
   if (options.onPatch)
     out.passes.onPatch = [&options](const PatchReport& report) {

@@ -52,7 +52,7 @@ class Runner {
 
  private:
   bool limited(const Pass& pass) const {
-    return !pass.required && options_.patchLimit >= 0 &&
+    return !pass.required() && options_.patchLimit >= 0 &&
            options_.patchesBefore + counted_ >= options_.patchLimit;
   }
 
@@ -66,7 +66,7 @@ class Runner {
       std::optional<Patch> patch = pass.rule(graph_, node, options_);
       if (!patch || !patch->applicable(graph_)) continue;
       ++patches_;
-      if (!pass.required) ++counted_;
+      if (!pass.required()) ++counted_;
       tell(pass, *patch, *node);
       std::vector<const Node*> gone = patch->apply(graph_);
       erased.insert(gone.begin(), gone.end());
@@ -79,9 +79,9 @@ class Runner {
     const int64_t number = options_.patchesBefore + counted_;
     if (options_.log.enabled(Severity::Verbose))
       options_.log.verbose(fmt::format(
-          "patch {}: {} at {}{}{}", pass.required ? "(required)" : fmt::to_string(number),
+          "patch {}: {} at {}{}{}", pass.required() ? "(required)" : fmt::to_string(number),
           patch.label(), node.name, patch.reason().empty() ? "" : ": ", patch.reason()));
-    if (options_.onPatch && !pass.required)
+    if (options_.onPatch && !pass.required())
       options_.onPatch({number, pass.name, patch.label(), patch.reason(), node});
   }
 
@@ -93,7 +93,7 @@ class Runner {
 
 void checkSkips(const PassOptions& options) {
   for (const std::string& name : options.skip)
-    if (findPass(name).required)
+    if (findPass(name).required())
       throw Error(ErrorCode::InvalidArgument, fmt::format("pass {} to be skipped", name),
                   "it, since later phases take what it makes", "leave it on");
 }

@@ -54,9 +54,14 @@ struct Pass {
   Phase phase;
   std::string_view purpose;  // one line, for the list
   Rule rule;                 // tried at every node in order, until a whole round changes nothing
-  // Later phases need what it makes: to skip it throws Error (InvalidArgument), and its patches are
-  // neither counted nor limited.
-  bool required = false;
+  enum class Role : uint8_t {
+    Plain,
+    Fusing,  // makes one layer of several: left out where a build is to be without fusion
+    // Later phases need what it makes: to skip it throws Error (InvalidArgument), and its patches
+    // are neither counted nor limited.
+    Required,
+  } role = Role::Plain;
+  bool required() const { return role == Role::Required; }
 };
 
 // Every pass in the order that it runs.

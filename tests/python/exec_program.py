@@ -56,7 +56,8 @@ def save(path, nodes, inputs, outputs, weights=()):
 
 
 def write_models(folder):
-    """small.onnx and dynamic.onnx: relu(x) @ w; two.onnx: (first + second) * scale."""
+    """small.onnx and dynamic.onnx: relu(x) @ w; two.onnx: (first + second) * scale; fused.onnx:
+    a convolution of 20 channels c, and relu(c)."""
     nodes = [
         helper.make_node("Relu", ["x"], ["r"], "relu"),
         helper.make_node("MatMul", ["r", "w"], ["y"], "matmul"),
@@ -69,6 +70,17 @@ def write_models(folder):
             [("y", TensorProto.FLOAT, [batch, 3, 8, 5])],
             [("w", WEIGHT)],
         )
+    kernel = np.random.default_rng(3).standard_normal((20, 3, 3, 3), np.float32)
+    save(
+        folder / "fused.onnx",
+        [
+            helper.make_node("Conv", ["x", "k"], ["c"], "conv", pads=[1, 1, 1, 1]),
+            helper.make_node("Relu", ["c"], ["y"], "relu"),
+        ],
+        [("x", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [("y", TensorProto.FLOAT, [1, 20, 8, 8])],
+        [("k", kernel)],
+    )
     save(
         folder / "two.onnx",
         [

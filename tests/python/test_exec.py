@@ -228,20 +228,3 @@ def test_time_deserialize(folder):
 def test_plan_version(folder):
     report = passed("--loadEngine=small.engine", "--getPlanVersionOnly", cwd=folder)
     assert any("carnot 0." in text for text in report.lines["I"])
-
-
-# The published commands, but for what they name
-
-
-PUBLISHED = [
-    "--onnx=small.onnx --fp16 --workspace=4096 --warmUp=500 --iterations=1000 --verbose",
-    "--onnx=dynamic.onnx --minShapes=x:1x3x8x8 --optShapes=x:8x3x8x8 --maxShapes=x:32x3x8x8 --fp16",
-    "--loadEngine=small.engine --dumpProfile --exportProfile=profile.json",
-]
-
-
-@pytest.mark.parametrize("command", PUBLISHED)
-def test_published_command(folder, command):
-    report = passed(*command.split(), "--duration=0.1", cwd=folder)
-    assert report.value("Throughput") > 0
-    assert all(report.row(label)["max"] > 0 for label in SUMMARY_ROWS)

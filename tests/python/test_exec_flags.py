@@ -3,23 +3,48 @@
 import re
 import subprocess
 
+import numpy as np
 import pytest
-from exec_flags import ACCEPTED, ALONE, HARMLESS, REFUSED
+from exec_flags import ALONE, EFFECTS, HARMLESS, REFUSED
 from exec_output import read
-from exec_program import BUILT, PROGRAM, QUICK, execute, failed, folder, passed  # noqa: F401
+from exec_program import (  # noqa: F401
+    BUILT, PROGRAM, QUICK, WEIGHT, execute, failed, folder, passed,
+)
 
 pytestmark = BUILT
 
 
-@pytest.mark.parametrize("flags", ACCEPTED)
-def test_flag_is_accepted(folder, flags):
-    arguments = [*(() if flags.startswith("--onnx") else ("--onnx=small.onnx",)), *flags.split()]
+@pytest.fixture(scope="module")
+def known(folder):
+    """Beside the models: references of small.onnx at x.bin, and a timing cache that knows it."""
+    y = np.maximum(np.load(folder / "x.npy"), 0) @ WEIGHT
+    y.tofile(folder / "y.bin")
+    np.save(folder / "y.npy", y)
+    (y + 0.5).astype(np.float32).tofile(folder / "off.bin")
+    passed("--onnx=small.onnx", "--skipInference", "--timingCacheFile=known.cache", cwd=folder)
+    return folder
+
+
+@pytest.mark.parametrize("flag", EFFECTS)
+def test_flag_has_its_effect(known, tmp_path, flag):
+    flags, effect = EFFECTS[flag]
+    arguments = flags.split()
     names = {argument.split("=")[0] for argument in arguments}
+    if "--onnx" not in names:
+        arguments.append("--onnx=small.onnx")
+    assert flag in names | {"--onnx"}
     if not names & {"--iterations", "--duration", "--warmUp"}:
         arguments += QUICK
-    elif "--duration" not in names:
-        arguments.append("--duration=0")
-    passed(*arguments, cwd=folder)
+    for path in known.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    before = set(tmp_path.iterdir())
+    report = passed(*arguments, cwd=tmp_path)
+    written = {path.name for path in set(tmp_path.iterdir()) - before}
+    if effect.startswith("file "):
+        assert effect[5:] in written, written
+    else:
+        lines = [line for kind in "IWV" for line in report.lines[kind]]
+        assert any(re.search(effect, line) for line in lines), lines
 
 
 @pytest.mark.parametrize("flag", HARMLESS)
@@ -42,8 +67,9 @@ def test_help_names_every_flag(folder):
     assert (result.returncode, result.stderr) == (0, "")
     assert "&&&&" not in result.stdout
     words = set(re.findall(r"--\w+", result.stdout))
-    known = {w.split("=")[0] for flags in (ACCEPTED, HARMLESS) for f in flags for w in f.split()}
-    assert known | set(REFUSED) | set(ALONE) <= words
+    known = set(EFFECTS) | {flag.split("=")[0] for flag in HARMLESS} | set(REFUSED) | set(ALONE)
+    assert words - known == {"--name", "--version"} & words
+    assert known <= words
     assert execute("-h", cwd=folder).stdout == result.stdout
 
 
@@ -82,6 +108,23 @@ PROBLEMS = {
     "graph": ("--onnx=a --useCudaGraph --noCudaGraph", "--noCudaGraph"),
     "spin": ("--onnx=a --useSpinWait --noSpinWait", "--noSpinWait"),
     "cache": ("--onnx=a --timingCacheFile=c --noBuilderCache", "--noBuilderCache"),
+    "cache to miss": ("--onnx=a --errorOnTimingCacheMiss", "--timingCacheFile"),
+    "miss": ("--onnx=small.onnx --timingCacheFile=no.cache --errorOnTimingCacheMiss",
+             "no times of"),
+    "reference without a bound": ("--onnx=a --loadRefOutputs=y:f", "--accuracyThreshold"),
+    "bound without a reference": ("--onnx=a --accuracyThreshold=1", "--loadRefOutputs"),
+    "one pair": ("--onnx=a --refPair=0 --loadInputs=x:f --loadRefOutputs=y:f "
+                 "--accuracyThreshold=1", "two or more"),
+    "half a pair": ("--onnx=a --refPair=0 --loadInputs=x:f --refPair=1 --loadInputs=x:f "
+                    "--loadRefOutputs=y:f --accuracyThreshold=1", "--refPair=0: not both sides"),
+    "bound of nothing": ("--onnx=a --accuracyThreshold=0", "above 0"),
+    "measure": ("--onnx=a --accuracyAlgorithm=l3", "l0, l1, l2, lInf or cos"),
+    "no such output": ("--onnx=small.onnx --loadRefOutputs=z:y.bin --accuracyThreshold=1",
+                       "--loadRefOutputs"),
+    "source": ("--onnx=a --tacticSources=-CUBLAST", "CUBLAS_LT"),
+    "source's sign": ("--onnx=a --tacticSources=CUDNN", "+ or -"),
+    "debug format": ("--onnx=a --saveAllDebugTensors=hdf5", "numpy"),
+    "debug tensor": ("--onnx=small.onnx --markDebug=q", "--markDebug"),
     "strongly typed": ("--onnx=a --stronglyTyped --fp16", "--fp16"),
     "given twice": ("--onnx=a --onnx=b", "given as a and as b"),
     "no value": ("--onnx", "needs --onnx=FILE"),
@@ -128,7 +171,7 @@ PROBLEMS = {
 @pytest.mark.parametrize("line, message", PROBLEMS.values(), ids=PROBLEMS.keys())
 def test_problem(folder, line, message):
     before = {path: path.stat().st_mtime for path in folder.iterdir()}
-    errors = failed(*line.split(), cwd=folder)
+    errors = failed(*line.split(), *(QUICK if "small.onnx" in line else ()), cwd=folder)
     assert any(message in error for error in errors), errors
     assert {path: path.stat().st_mtime for path in folder.iterdir()} == before
 

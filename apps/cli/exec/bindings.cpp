@@ -53,10 +53,11 @@ Bindings::Bindings(const Engine& engine, const Shapes& shapes, const InferenceFl
     names.push_back(info.name);
     context_.setInputShape(info.name, shapes.at(info.name));
   }
-  for (const auto& entry : flags.inputFiles) requireMatch("--loadInputs", entry.first, names);
+  for (const ReferencePair& pair : flags.pairs)
+    for (const auto& entry : pair.inputs) requireMatch("--loadInputs", entry.first, names);
   for (const TensorInfo& info : engine.inputs()) {
     Binding& binding = add(info, shapes.at(info.name), true);
-    const std::string* file = findByName(flags.inputFiles, info.name);
+    const std::string* file = findByName(flags.inputFiles(), info.name);
     fill(binding, file, static_cast<uint32_t>(bindings_.size()));
     context_.setInput(info.name, binding.device.get());
     if (output) announce(binding, file, *output);
@@ -94,6 +95,13 @@ void Bindings::find(const TensorInfo& info) {
         if (!binding.device || bytes > room) binding.device = allocateOnDevice(room = bytes);
         return binding.device.get();
       });
+}
+
+void Bindings::load(const std::map<std::string, std::string>& files) {
+  for (Binding& binding : bindings_)
+    if (const std::string* file = binding.input ? findByName(files, binding.info.name) : nullptr)
+      readContents(*file, binding.info, binding.dims, binding.host);
+  copyInputs();
 }
 
 void Bindings::copyInputs() {

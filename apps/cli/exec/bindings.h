@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,6 +36,8 @@ class Bindings {
 
   Context& context() { return context_; }
   const std::deque<Binding>& all() const { return bindings_; }
+  // Contents of inputs named (one '*' allowed); the others stay. Throws as the constructor.
+  void load(const std::map<std::string, std::string>& files);
   void copyInputs();   // host to device
   void copyOutputs();  // device to host
 

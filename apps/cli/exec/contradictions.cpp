@@ -22,6 +22,7 @@ constexpr Exclusion kExclusions[] = {
     {"--useCudaGraph", "--noCudaGraph", "graphs are replayed or not"},
     {"--useSpinWait", "--noSpinWait", "waiting is busy or blocked"},
     {"--timingCacheFile", "--noBuilderCache", "times are kept or not"},
+    {"--noBuilderCache", "--errorOnTimingCacheMiss", "times are kept or not"},
     {"--stronglyTyped", "--fp16", "the model's types are kept or not"},
     {"--stronglyTyped", "--bf16", "the model's types are kept or not"},
     {"--stronglyTyped", "--layerPrecisions", "the model's types are kept or not"},
@@ -60,6 +61,23 @@ void checkProfile(const ProfileSpec& profile, size_t index, size_t count,
   check("--maxShapes", profile.max, "--minShapes", profile.min);
 }
 
+void checkReferences(const Options& options, std::vector<std::string>& problems) {
+  const InferenceFlags& flags = options.inference;
+  bool any = options.has("--loadRefOutputs");
+  if (any && !flags.accuracyThreshold)
+    problems.push_back("--loadRefOutputs: no bound; needs --accuracyThreshold=X");
+  for (const char* flag : {"--accuracyThreshold", "--accuracyAlgorithm", "--atol", "--rtol"})
+    if (!any && options.has(flag))
+      problems.push_back(fmt::format("{}: nothing to compare; needs --loadRefOutputs", flag));
+  if (!options.has("--refPair")) return;
+  if (flags.pairs.size() < 2)
+    problems.push_back("--refPair: one pair; needs two or more, or none named");
+  for (size_t i = 0; i < flags.pairs.size(); ++i)
+    if (flags.pairs[i].inputs.empty() || flags.pairs[i].outputs.empty())
+      problems.push_back(fmt::format(
+          "--refPair={}: not both sides; needs --loadInputs and --loadRefOutputs after it", i));
+}
+
 }  // namespace
 
 void findContradictions(const Options& options, std::vector<std::string>& problems) {
@@ -70,6 +88,9 @@ void findContradictions(const Options& options, std::vector<std::string>& proble
           fmt::format("{} beside {}: {}; give one of them", pair.one, pair.other, pair.why));
   if (options.model.onnx.empty() && options.build.loadEngine.empty())
     problems.push_back("no model; needs --onnx=FILE or --loadEngine=FILE");
+  if (options.build.errorOnCacheMiss && options.build.timingCacheFile.empty())
+    problems.push_back("--errorOnTimingCacheMiss: no cache; needs --timingCacheFile=FILE");
+  checkReferences(options, problems);
   const std::vector<ProfileSpec>& profiles = options.build.profiles;
   for (size_t i = 0; i < profiles.size(); ++i)
     checkProfile(profiles[i], i, profiles.size(), problems);
@@ -82,16 +103,34 @@ void findContradictions(const Options& options, std::vector<std::string>& proble
 }
 
 std::vector<std::string> buildFlagsGiven(const Options& options) {
-  return given(options,
-               {"--minShapes", "--optShapes", "--maxShapes", "--fp16", "--bf16", "--best",
-                "--stronglyTyped", "--noTF32", "--precisionConstraints", "--layerPrecisions",
-                "--layerOutputTypes", "--workspace", "--memPoolSize", "--builderOptimizationLevel",
-                "--timingCacheFile", "--noBuilderCache", "--inputIOFormats", "--outputIOFormats"});
+  return given(options, {"--minShapes",
+                         "--optShapes",
+                         "--maxShapes",
+                         "--fp16",
+                         "--bf16",
+                         "--best",
+                         "--stronglyTyped",
+                         "--noTF32",
+                         "--precisionConstraints",
+                         "--layerPrecisions",
+                         "--layerOutputTypes",
+                         "--workspace",
+                         "--memPoolSize",
+                         "--builderOptimizationLevel",
+                         "--timingCacheFile",
+                         "--noBuilderCache",
+                         "--errorOnTimingCacheMiss",
+                         "--tacticSources",
+                         "--noFusion",
+                         "--markDebug",
+                         "--inputIOFormats",
+                         "--outputIOFormats"});
 }
 
 std::vector<std::string> inferenceFlagsGiven(const Options& options) {
   return given(options, {"--dumpProfile", "--exportProfile", "--exportTimes", "--dumpOutput",
-                         "--exportOutput", "--dumpRawBindingsToFile", "--loadInputs"});
+                         "--exportOutput", "--dumpRawBindingsToFile", "--loadInputs",
+                         "--loadRefOutputs", "--saveDebugTensors", "--saveAllDebugTensors"});
 }
 
 }  // namespace carnot::cli::exec

@@ -64,6 +64,7 @@ void echoBuild(const Options& options, const Output& output) {
                   : "Memory Pools: workspace: default");
   output.info("Precision: " + precisionText(build));
   output.info(fmt::format("TF32: {}", build.noTf32 ? "Disabled" : "Allowed"));
+  output.info(fmt::format("Fusion: {}", onOff(build.fusion)));
   output.info(fmt::format("Builder Optimization Level: {}", build.optimizationLevel));
   output.info(fmt::format("Timing Cache Mode: {}", build.noBuilderCache ? "disable" : "global"));
   output.info(fmt::format("Timing Cache File: {}", build.noBuilderCache ? ""
@@ -108,8 +109,9 @@ void echoInference(const Options& options, const Output& output) {
   output.info(fmt::format("Separate profiling: {}", onOff(inference.separateProfileRun)));
   output.info(fmt::format("Time Deserialize: {}", onOff(inference.timeDeserialize)));
   output.info("Inputs:");
-  for (const auto& [name, file] : inference.inputFiles)
-    output.info(fmt::format("{}<-{}", name, file));
+  for (const ReferencePair& pair : inference.pairs)
+    for (const auto& files : {pair.inputs, pair.outputs})
+      for (const auto& [name, file] : files) output.info(fmt::format("{}<-{}", name, file));
 }
 
 void echoReporting(const ReportFlags& report, const Output& output) {

@@ -13,15 +13,18 @@
 #include "cli/console.h"
 #include "cli/exec/bindings.h"
 #include "cli/exec/contradictions.h"
+#include "cli/exec/debug_tensors.h"
 #include "cli/exec/echo.h"
 #include "cli/exec/flags.h"
 #include "cli/exec/inference.h"
 #include "cli/exec/layer_info.h"
+#include "cli/exec/memory_report.h"
 #include "cli/exec/network_shapes.h"
 #include "cli/exec/obtain.h"
 #include "cli/exec/outputs.h"
 #include "cli/exec/parse.h"
 #include "cli/exec/profile.h"
+#include "cli/exec/references.h"
 #include "cli/exec/summary.h"
 #include "cli/interrupt.h"
 #include "cli/output_file.h"
@@ -48,6 +51,8 @@ void warnOfIdleFlags(const ParsedLine& line, const Output& output) {
     for (const std::string& flag : inferenceFlagsGiven(line.options))
       output.warning(fmt::format("{} has no effect: inference is skipped", flag));
   if (deviceInfo().kind != "cpu") return;
+  if (line.options.has("--tacticSources"))
+    output.warning("--tacticSources has no effect on the CPU: these libraries are of a GPU");
   if (line.options.inference.cudaGraph == Choice::On)
     output.warning("--useCudaGraph has no effect on the CPU: an inference is one call");
   if (line.options.inference.spinWait == Choice::On)
@@ -104,6 +109,7 @@ void infer(const Options& options, const Engine& engine, const Output& output) {
   double arena = static_cast<double>(streams[0].context().memory().arenaBytes);
   output.info(fmt::format("Memory between layers: {} for each stream", sizeText(arena)));
 
+  if (report.monitorMemory) reportMemory("the inputs and outputs", output);
   LayerTimes times;
   bool together = report.profiles() && !flags.separateProfileRun;
   output.info("Starting inference");
@@ -123,6 +129,9 @@ void infer(const Options& options, const Engine& engine, const Output& output) {
   if (report.dumpOutput) dumpOutputs(streams[0], output);
   if (!report.exportOutput.empty()) exportOutputs(report.exportOutput, streams[0]);
   if (report.dumpBindings) dumpRawBindings(streams[0], output);
+  if (report.debugs()) saveDebugTensors(streams[0], report, output);
+  if (report.monitorMemory) reportMemory("inference", output);
+  if (options.has("--loadRefOutputs")) compareReferences(streams[0], flags, output);
 }
 
 // An engine built for the CPU runs there on a machine with a GPU too.
@@ -147,6 +156,7 @@ void carryOut(const ParsedLine& line, const Output& output) {
   checkOutputFiles(options);
   Engine engine = obtainEngine(options, output);
   const ReportFlags& report = options.report;
+  if (report.monitorMemory) reportMemory("the engine", output);
   if (report.dumpOptimizationProfile) dumpOptimizationProfiles(engine, output);
   if (report.dumpLayerInfo) dumpLayerInfo(engine, options.build.verbosity, output);
   if (!report.exportLayerInfo.empty())

@@ -42,6 +42,14 @@ void addShapes(Shapes& shapes, V text) {
                   "one for each profile", "begin another profile with --profile=N");
 }
 
+// An input or output that a pair names twice is most likely meant for another pair.
+void addFiles(std::map<std::string, std::string>& files, V text) {
+  for (auto& [name, file] : namedFiles(text))
+    if (!files.emplace(name, file).second)
+      throw Error(ErrorCode::InvalidArgument, fmt::format("a second file for '{}'", name),
+                  "one for each pair", "begin another pair with --refPair=N");
+}
+
 constexpr Flag kBuild[] = {
     {"--saveEngine", "FILE", "write the engine", [](P p, V v) { p.options.build.saveEngine = v; }},
     {"--minShapes", "SPEC", "least shapes of a profile: input:1x3x224x224,other:8; 0-d: x:scalar",
@@ -75,6 +83,17 @@ constexpr Flag kBuild[] = {
      [](P p, V v) { p.options.build.optimizationLevel = wholeNumber(v, 0, 5); }},
     {"--timingCacheFile", "FILE", "keep kernels' times there (default: the user's cache folder)",
      [](P p, V v) { p.options.build.timingCacheFile = v; }},
+    {"--errorOnTimingCacheMiss", "",
+     "fail when a kernel had to be timed that the file of --timingCacheFile lacks",
+     [](P p, V) { p.options.build.errorOnCacheMiss = true; }},
+    {"--tacticSources", "+LIB,-LIB",
+     "leave kernels of a GPU out or in: CUBLAS, CUBLAS_LT, CUDNN, EDGE_MASK_CONVOLUTIONS, "
+     "JIT_CONVOLUTIONS (those that Carnot generates)",
+     [](P p, V v) { p.options.build.withoutKernels = kernelsLeftOut(v); }},
+    {"--noFusion", "", "make every node of the model a layer, to measure what fusion gains",
+     [](P p, V) { p.options.build.fusion = false; }},
+    {"--markDebug", "TENSOR,…", "keep tensors that fusion would remove, as outputs of the engine",
+     [](P p, V v) { p.options.build.debugTensors = words(v); }},
     {"--noBuilderCache", "", "keep no times between builds",
      [](P p, V) { p.options.build.noBuilderCache = true; }},
     {"--profilingVerbosity", "WHICH", "layer_names_only (default), detailed or none",
@@ -100,7 +119,24 @@ constexpr Flag kInference[] = {
     {"--useProfile", "N", "the profile to run with (default: any that admits the shapes)",
      [](P p, V v) { p.options.inference.profile = wholeNumber(v, 0, 63); }},
     {"--loadInputs", "NAME:FILE,…", "raw or .npy contents of inputs (default: made up)",
-     [](P p, V v) { p.options.inference.inputFiles = inputFiles(v); }},
+     [](P p, V v) { addFiles(p.currentPair().inputs, v); }, true},
+    {"--loadRefOutputs", "NAME:FILE,…",
+     "what outputs must be, raw or .npy; needs --accuracyThreshold",
+     [](P p, V v) { addFiles(p.currentPair().outputs, v); }, true},
+    {"--refPair", "N",
+     "the pair that --loadInputs and --loadRefOutputs after it belong to (0); two or more pairs, "
+     "of which the first is timed and all are compared",
+     [](P p, V v) { p.pair = wholeNumber(v, 0, 1023); }, true},
+    {"--accuracyAlgorithm", "WHICH",
+     "how far outputs are from their references: l0 (default: share of the elements beyond atol + "
+     "rtol |reference|), l1 (mean error), l2 (mean squared), lInf (greatest), cos (1 - cosine)",
+     [](P p, V v) { p.options.inference.accuracy = accuracyOf(v); }},
+    {"--accuracyThreshold", "X", "the most that it may be, above 0: beyond, the run fails",
+     [](P p, V v) { p.options.inference.accuracyThreshold = positive(v); }},
+    {"--atol", "X", "absolute tolerance of l0 (1e-5)",
+     [](P p, V v) { p.options.inference.atol = number(v, 0); }},
+    {"--rtol", "X", "relative tolerance of l0 (1e-5)",
+     [](P p, V v) { p.options.inference.rtol = number(v, 0); }},
     {"--iterations", "N", "inferences at least (10)",
      [](P p, V v) { p.options.inference.iterations = wholeNumber(v, 0); }},
     {"--warmUp", "MS", "milliseconds before measuring (200)",
@@ -151,6 +187,15 @@ constexpr Flag kReporting[] = {
      [](P p, V v) { p.options.report.exportLayerInfo = v; }},
     {"--dumpOptimizationProfile", "", "print the shapes of each profile",
      [](P p, V) { p.options.report.dumpOptimizationProfile = true; }},
+    {"--saveDebugTensors", "NAME:FILE,…",
+     "write tensors that layers wrote, as raw bytes, in a run after those timed",
+     [](P p, V v) { p.options.report.debugFiles = namedFiles(v); }},
+    {"--saveAllDebugTensors", "FORMATS",
+     "the same of every tensor that a layer writes: summary (printed), numpy, raw, string (files "
+     "0000_NAME.npy, .raw, .txt)",
+     [](P p, V v) { p.options.report.debugFormats = debugFormats(v); }},
+    {"--monitorMemory", "", "print the memory of process and device after each stage",
+     [](P p, V) { p.options.report.monitorMemory = true; }},
     {"--exportTimes", "FILE", "every inference's times as JSON",
      [](P p, V v) { p.options.report.exportTimes = v; }},
     {"--dumpOutput", "", "print the last inference's outputs",
@@ -193,6 +238,12 @@ ProfileSpec& Parsing::currentProfile() {
   auto& profiles = options.build.profiles;
   if (profiles.size() <= static_cast<size_t>(profile)) profiles.resize(profile + 1);
   return profiles[profile];
+}
+
+ReferencePair& Parsing::currentPair() {
+  auto& pairs = options.inference.pairs;
+  if (pairs.size() <= static_cast<size_t>(pair)) pairs.resize(pair + 1);
+  return pairs[pair];
 }
 
 bool Options::has(const std::string& flag) const {

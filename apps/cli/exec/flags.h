@@ -14,7 +14,10 @@ struct Parsing {
   Options options;
   int profile = 0;  // that --minShapes, --optShapes and --maxShapes speak of
 
+  int pair = 0;  // that --loadInputs and --loadRefOutputs speak of
+
   ProfileSpec& currentProfile();
+  ReferencePair& currentPair();
 };
 
 // A flag with a meaning. `set` throws Error (InvalidArgument) for a value that it cannot take.
@@ -33,8 +36,8 @@ struct FlagGroup {
 std::span<const FlagGroup> flagGroups();
 
 // Flags that trtexec has and that change nothing here, or that cannot be obeyed: names that share a
-// reason. "--name=" takes a value; "--name=none" takes one too, and says with this one what is so
-// anyway.
+// reason. "--name=" takes a value; "--name=none|all" takes one too, and with one of these asks for
+// what is so anyway.
 struct KnownFlags {
   std::string_view reason;
   std::vector<std::string_view> names;

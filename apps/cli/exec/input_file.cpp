@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -11,12 +12,11 @@
 #include <optional>
 #include <system_error>
 
+#include "cli/exec/numpy_file.h"
+
 namespace carnot::cli::exec {
 
 namespace {
-
-// The format is that of NumPy's "NEP 1".
-constexpr std::string_view kNumpyMagic = "\x93NUMPY";
 
 [[noreturn]] void refuse(std::string has, std::string needs, std::string remedy = {}) {
   throw Error(ErrorCode::InvalidArgument, std::move(has), std::move(needs), std::move(remedy));
@@ -32,18 +32,6 @@ std::string readFile(const std::string& path) {
                 fmt::format("cannot be read: {}", std::generic_category().message(errno)),
                 "a file of raw bytes or .npy");
   return bytes;
-}
-
-// "<f4" of a type; a byte order for single bytes is "|". Types that NumPy lacks are stored as
-// opaque bytes, "V2".
-std::string descriptorOf(DType type) {
-  size_t bytes = dtypeBytes(type, 1);
-  char kind = type == DType::Bool                            ? 'b'
-              : isComplex(type)                              ? 'c'
-              : isInteger(type)                              ? (isSigned(type) ? 'i' : 'u')
-              : type == DType::F16 || bytes >= sizeof(float) ? 'f'
-                                                             : 'V';
-  return fmt::format("{}{}{}", bytes == 1 ? '|' : '<', kind, bytes);
 }
 
 // The header's value for a key, up to the next key; the header is a Python dict of three.
@@ -81,7 +69,7 @@ std::string_view numpyContents(std::string_view file, const TensorInfo& input,
   if (length > file.size() - start) refuse("a .npy file that ends in its header", "all of it");
   std::string_view header = file.substr(start, length);
 
-  std::string needed = descriptorOf(input.dtype);
+  std::string needed = numpyType(input.dtype);
   std::string_view has = valueOf(header, "descr");
   if (has.size() >= 2) has = has.substr(1, has.size() - 2);
   if (has != needed && !(needed[1] == 'V' && has.ends_with(needed.substr(1))))

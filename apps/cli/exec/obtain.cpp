@@ -6,8 +6,11 @@
 #include <carnot/network.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 
 #include "cli/console.h"
 #include "cli/exec/io_formats.h"
@@ -38,8 +41,52 @@ BuildOptions buildOptions(const Options& options) {
         std::max<size_t>(static_cast<size_t>(*flags.workspaceMiB * (1 << 20)), 1);
   build.optimizationLevel = flags.optimizationLevel;
   build.timingCache = flags.noBuilderCache ? "none" : flags.timingCacheFile;
+  build.fusion = flags.fusion;
+  if (deviceInfo().kind == "cuda") build.withoutKernels = flags.withoutKernels;
   build.logLevel = options.report.verbose ? Severity::Verbose : Severity::Info;
   return build;
+}
+
+std::string contentsOf(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// With --errorOnTimingCacheMiss: the times of the file, which stays as it is, and after the build
+// whether there are others. Throws Error (InvalidArgument) then.
+class CacheCheck {
+ public:
+  CacheCheck(const BuildFlags& flags, BuildOptions& build) : flags_(flags) {
+    if (!flags.errorOnCacheMiss) return;
+    known_ = timings_ = contentsOf(flags.timingCacheFile);
+    build.timings = &timings_;
+  }
+  void finish() const {
+    if (!flags_.errorOnCacheMiss) return;
+    if (!known_.empty() && mergeTimings(known_, known_) == mergeTimings(timings_, timings_)) return;
+    throw Error(ErrorCode::InvalidArgument,
+                fmt::format("--errorOnTimingCacheMiss: kernels that {} has no times of",
+                            flags_.timingCacheFile),
+                "a cache that knows them all",
+                "build once without --errorOnTimingCacheMiss to add them");
+  }
+
+ private:
+  const BuildFlags& flags_;
+  std::string known_, timings_;
+};
+
+void keepDebugTensors(const BuildFlags& flags, Network& network) {
+  std::vector<TensorInfo> outputs = network.outputs();
+  for (const std::string& name : flags.debugTensors)
+    if (std::ranges::find(outputs, name, &TensorInfo::name) == outputs.end()) {
+      try {
+        network.markOutput(name);
+      } catch (Error& error) {
+        error.within("--markDebug");
+        throw;
+      }
+    }
 }
 
 // What the flags ask of the network's layers, by name.
@@ -75,12 +122,14 @@ Engine buildEngine(const Options& options, const Output& output) {
   Clock::time_point start = Clock::now();
   Network network = Network::parse(options.model.onnx);
   applyFormats(options.build, network);
+  keepDebugTensors(options.build, network);
   output.info(fmt::format("Finished parsing network model. Parse time: {}", secondsSince(start)));
   BuildOptions build = buildOptions(options);
   build.precisionConstraints = options.build.constraints;
   build.layerPrecisions = layerPrecisions(options.build, network, output);
   build.profiles = buildProfiles(options, network.inputs(), output);
 
+  CacheCheck cache(options.build, build);
   ProgressLine line;
   Interrupt interrupt;
   build.cancelled = &interrupt.flag();
@@ -95,6 +144,7 @@ Engine buildEngine(const Options& options, const Output& output) {
   Engine engine = carnot::build(network, build);
   line.erase();
   if (interrupt.flag()) throw Error(ErrorCode::Interrupted, "the build was cancelled at its end");
+  cache.finish();
   EngineInfo info = engine.info();
   output.info(fmt::format("Engine built in {} sec.", secondsSince(start)));
   output.info(fmt::format("Created engine of {} layers with {} of weights", info.layers,

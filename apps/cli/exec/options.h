@@ -26,6 +26,20 @@ struct ModelOptions {
   std::string onnx;
 };
 
+// How far an output is from its reference, over all elements; 0: equal.
+enum class Accuracy {
+  L0,    // share of the elements further than atol + rtol |reference|
+  L1,    // mean absolute error
+  L2,    // mean squared error
+  LInf,  // greatest absolute error
+  Cos,   // 1 - cosine similarity
+};
+
+// Inputs and what the outputs must be for them: files by name.
+struct ReferencePair {
+  std::map<std::string, std::string> inputs, outputs;
+};
+
 struct BuildFlags {
   std::vector<ProfileSpec> profiles;
   bool fp16 = false, bf16 = false, best = false, stronglyTyped = false, noTf32 = false;
@@ -34,7 +48,10 @@ struct BuildFlags {
   std::optional<double> workspaceMiB;
   int optimizationLevel = 3;
   std::string timingCacheFile;
-  bool noBuilderCache = false;
+  bool noBuilderCache = false, errorOnCacheMiss = false;
+  bool fusion = true;
+  std::vector<std::string> withoutKernels;  // of a GPU
+  std::vector<std::string> debugTensors;    // kept as outputs
   Verbosity verbosity = Verbosity::LayerNamesOnly;
   std::string inputFormats, outputFormats;
   bool skipInference = false;
@@ -44,7 +61,11 @@ struct BuildFlags {
 
 struct InferenceFlags {
   Shapes shapes;  // names may hold one '*'
-  std::map<std::string, std::string> inputFiles;
+  // Of --loadInputs and --loadRefOutputs after each --refPair; the first is what is timed.
+  std::vector<ReferencePair> pairs = {{}};
+  Accuracy accuracy = Accuracy::L0;
+  std::optional<double> accuracyThreshold;
+  double atol = 1e-5, rtol = 1e-5;
   int iterations = 10;
   double warmUpMilliseconds = 200;
   double durationSeconds = 3;  // negative: until interrupted
@@ -56,6 +77,7 @@ struct InferenceFlags {
 
   bool forever() const { return durationSeconds < 0; }
   bool copies() const { return transfers != Choice::Off; }
+  const std::map<std::string, std::string>& inputFiles() const { return pairs.front().inputs; }
 };
 
 struct ReportFlags {
@@ -63,9 +85,12 @@ struct ReportFlags {
   int averageRuns = 10;
   std::vector<double> percentiles = {90, 95, 99};
   bool dumpProfile = false, dumpOutput = false, dumpLayerInfo = false, dumpBindings = false;
-  bool dumpOptimizationProfile = false;
+  bool dumpOptimizationProfile = false, monitorMemory = false;
+  std::map<std::string, std::string> debugFiles;  // by tensor
+  std::vector<std::string> debugFormats;          // of files for all tensors that layers write
   std::string exportTimes, exportOutput, exportProfile, exportLayerInfo;
 
+  bool debugs() const { return !debugFiles.empty() || !debugFormats.empty(); }
   bool profiles() const { return dumpProfile || !exportProfile.empty(); }
 };
 

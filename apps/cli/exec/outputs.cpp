@@ -11,17 +11,12 @@
 
 namespace carnot::cli::exec {
 
-namespace {
-
-// "x:0" may name no file everywhere.
 std::string fileName(std::string_view name) {
   std::string safe;
   for (unsigned char c : name)
     safe += std::isalnum(c) || c == '.' || c == '-' ? static_cast<char>(c) : '_';
   return safe;
 }
-
-}  // namespace
 
 void dumpOutputs(const Bindings& bindings, const Output& output) {
   output.info("Output Tensors:");

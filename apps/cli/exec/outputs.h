@@ -7,6 +7,9 @@
 
 namespace carnot::cli::exec {
 
+// A tensor's name for a file's: "x:0" may name none everywhere.
+std::string fileName(std::string_view name);
+
 // What the last inference left, from the host's side.
 void dumpOutputs(const Bindings& bindings, const Output& output);
 // [{"name", "dimensions": "1x1000", "values"}]; what JSON has no number for is a string: "nan".

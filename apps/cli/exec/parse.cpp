@@ -24,7 +24,7 @@ const Flag* findFlag(std::string_view name) {
 struct Known {
   std::string_view reason;
   bool takesValue = false;
-  std::string_view idleValue;  // that changes nothing; empty: none does
+  std::string_view idleValues;  // that change nothing, parted by '|'; empty: none does
 };
 
 std::optional<Known> findKnown(std::span<const KnownFlags> lists, std::string_view name) {
@@ -46,6 +46,15 @@ std::vector<std::string> allNames() {
     for (const KnownFlags& list : lists)
       for (std::string_view name : list.names) names.emplace_back(name.substr(0, name.find('=')));
   return names;
+}
+
+bool isIdle(std::string_view values, std::string_view value) {
+  while (!values.empty()) {
+    size_t end = std::min(values.find('|'), values.size());
+    if (values.substr(0, end) == value) return true;
+    values.remove_prefix(std::min(end + 1, values.size()));
+  }
+  return false;
 }
 
 class LineParser {
@@ -97,8 +106,8 @@ class LineParser {
       value_ = next();
     if (idle)
       line_.idle.emplace_back(name_, known.reason);
-    else if (!known.idleValue.empty() && value_ == known.idleValue)
-      line_.idle.emplace_back(name_, fmt::format("it is {} anyway", known.idleValue));
+    else if (value_ && isIdle(known.idleValues, *value_))
+      line_.idle.emplace_back(name_, fmt::format("what {} asks for is so anyway", *value_));
     else
       problem(known.reason);
   }

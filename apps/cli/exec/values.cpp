@@ -96,14 +96,73 @@ std::map<std::string, DType> layerTypes(std::string_view text) {
   return types;
 }
 
-std::map<std::string, std::string> inputFiles(std::string_view text) {
+std::map<std::string, std::string> namedFiles(std::string_view text) {
   std::map<std::string, std::string> files;
   for (auto& [name, file] : splitSpec(text)) {
-    if (file.empty()) refuse(fmt::format("no file for input '{}'", name), "NAME:FILE");
+    if (file.empty()) refuse(fmt::format("no file for '{}'", name), "NAME:FILE");
     if (!files.emplace(name, file).second)
-      refuse(fmt::format("two files for input '{}'", name), "one for each input");
+      refuse(fmt::format("two files for '{}'", name), "one for each name");
   }
   return files;
+}
+
+double positive(std::string_view text) {
+  double value = number(text, 0);
+  if (value > 0) return value;
+  refuse(fmt::format("'{}'", text), "a number above 0");
+}
+
+std::vector<std::string> words(std::string_view text) {
+  std::vector<std::string> found;
+  while (true) {
+    size_t comma = text.find(',');
+    found.emplace_back(text.substr(0, comma));
+    if (found.back().empty()) refuse("an empty name", "names parted by commas");
+    if (comma == std::string_view::npos) return found;
+    text.remove_prefix(comma + 1);
+  }
+}
+
+Accuracy accuracyOf(std::string_view text) {
+  constexpr std::pair<std::string_view, Accuracy> kKinds[] = {{"l0", Accuracy::L0},
+                                                              {"l1", Accuracy::L1},
+                                                              {"l2", Accuracy::L2},
+                                                              {"lInf", Accuracy::LInf},
+                                                              {"cos", Accuracy::Cos}};
+  for (const auto& [name, kind] : kKinds)
+    if (name == text) return kind;
+  refuse(fmt::format("'{}'", text), "l0, l1, l2, lInf or cos");
+}
+
+std::vector<std::string> debugFormats(std::string_view text) {
+  std::vector<std::string> formats = words(text);
+  for (const std::string& format : formats)
+    if (format != "summary" && format != "numpy" && format != "raw" && format != "string")
+      refuse(fmt::format("'{}'", format), "summary, numpy, raw or string");
+  return formats;
+}
+
+std::vector<std::string> kernelsLeftOut(std::string_view text) {
+  // Of these libraries CUBLAS and the convolutions by edge masks have no kernel here.
+  constexpr std::pair<std::string_view, std::string_view> kSources[] = {
+      {"CUBLAS", ""},
+      {"CUBLAS_LT", "cublaslt"},
+      {"CUDNN", "cudnn"},
+      {"EDGE_MASK_CONVOLUTIONS", ""},
+      {"JIT_CONVOLUTIONS", "cuda/conv"}};
+  std::vector<std::string> kernels;
+  for (const std::string& word : words(text)) {
+    auto source = std::ranges::find(kSources, std::string_view(word).substr(1),
+                                    &std::pair<std::string_view, std::string_view>::first);
+    if ((word[0] != '+' && word[0] != '-') || source == std::end(kSources))
+      refuse(fmt::format("'{}'", word),
+             "+ or - before CUBLAS, CUBLAS_LT, CUDNN, EDGE_MASK_CONVOLUTIONS or JIT_CONVOLUTIONS");
+    std::string kernel(source->second);
+    if (kernel.empty()) continue;
+    std::erase(kernels, kernel);  // the last word on it holds
+    if (word[0] == '-') kernels.push_back(kernel);
+  }
+  return kernels;
 }
 
 }  // namespace carnot::cli::exec

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/exec/options.h"
 #include "cli/shapes.h"
 
 // Values of flags. Each throws Error (InvalidArgument) saying what it has and needs.
@@ -27,6 +28,14 @@ DType typeOf(std::string_view name);
 // "layer:fp16,*:fp32"; of "layer:fp32+fp16" the first output's.
 std::map<std::string, DType> layerTypes(std::string_view text);
 // "input:file.bin,other:file.npy"; names may stand in single quotes.
-std::map<std::string, std::string> inputFiles(std::string_view text);
+std::map<std::string, std::string> namedFiles(std::string_view text);
+double positive(std::string_view text);
+std::vector<std::string> words(std::string_view text);  // "a,b"
+// "l0", "l1", "l2", "lInf", "cos".
+Accuracy accuracyOf(std::string_view text);
+// "summary,numpy".
+std::vector<std::string> debugFormats(std::string_view text);
+// "+CUDNN,-CUBLAS_LT": folders of kernels that are to be left out.
+std::vector<std::string> kernelsLeftOut(std::string_view text);
 
 }  // namespace carnot::cli::exec
