@@ -162,7 +162,7 @@ its tensor to memory. Steps are what a run carries out, layouts' conversions amo
 launch. Bytes are those that enter and leave the layers: what lies between fused nodes is not moved. Times
 are the least of a run, both engines by turns, on made-up inputs; on a GPU by its events, with inputs on the
 device and one graph a run, so that a launch costs what it costs inside a graph. Both sides take the fastest
-kernels that the tuner finds for their layers.
+kernels that the tuner finds for their layers; products of float32 may round to TF32 on a GPU, the default.
 """
 
 

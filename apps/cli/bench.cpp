@@ -112,7 +112,7 @@ void runBench(const BenchArguments& arguments) {
   if (!arguments.inputFiles.empty()) {
     std::vector<std::string> names;
     for (const TensorInfo& info : engine.inputs()) names.push_back(info.name);
-    const auto files = exec::inputFiles(arguments.inputFiles);
+    const auto files = exec::namedFiles(arguments.inputFiles);
     for (const auto& entry : files) exec::requireMatch("--loadInputs", entry.first, names);
     options.fill = [files](const TensorInfo& info, const std::vector<int64_t>& dims,
                            std::span<std::byte> contents) {
