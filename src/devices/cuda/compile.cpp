@@ -23,6 +23,7 @@ std::vector<std::string> flagsFor(int computeCapability) {
 }
 
 std::vector<char> compile(const std::string& source, const std::vector<std::string>& flags) {
+  startNvrtc();
   const Nvrtc& compiler = nvrtc();
   auto must = [&](Nvrtc::Result result, const char* what) {
     if (result != 0)

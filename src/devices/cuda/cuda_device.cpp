@@ -239,7 +239,13 @@ const DeviceTraits& cudaTraits() { return gpu().traits; }
 
 void activateDevice() { check(driver().cuCtxSetCurrent(gpu().context), "choosing the device"); }
 
+std::unique_lock<std::recursive_mutex> holdRecording() {
+  static auto* mutex = new std::recursive_mutex;
+  return std::unique_lock(*mutex);
+}
+
 void synchronizeDevice() {
+  const auto alone = holdRecording();
   activateDevice();
   check(driver().cuCtxSynchronize(), "waiting for the device");
 }

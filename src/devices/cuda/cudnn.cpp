@@ -55,6 +55,7 @@ void withCudnn(CudnnUse what, const std::function<void(cudnnHandle_t)>& use) {
   static auto* lists = new std::array<std::vector<cudnnHandle_t>, 2>;
   std::vector<cudnnHandle_t>* const idle = &(*lists)[static_cast<size_t>(what)];
   const Cudnn& table = cudnn();
+  if (what == CudnnUse::Prepare) startNvrtc();
   activateDevice();
   cudnnHandle_t handle = nullptr;
   {

@@ -25,6 +25,9 @@ struct Nvrtc {
 
 // Throws Error (Unsupported) where there is none.
 const Nvrtc& nvrtc();
+// Has the compiler compile something, once in a process: threads that compile side by side as the
+// first to do so have been seen to crash in it. Also for cuDNN, which compiles by it.
+void startNvrtc();
 std::string nvrtcVersion();  // "13.0"
 
 }  // namespace carnot::cuda

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "devices/address_words.h"
+#include "devices/cuda/cuda_device.h"
 #include "devices/cuda/driver.h"
 
 namespace carnot::cuda {
@@ -17,6 +18,7 @@ CUstream nativeOf(Stream& stream) { return static_cast<CUstream>(stream.native()
 class CapturedGraph {
  public:
   CapturedGraph(Stream& stream, const std::function<void()>& issue) {
+    const auto alone = holdRecording();
     check(driver().cuStreamBeginCapture(nativeOf(stream), CU_STREAM_CAPTURE_MODE_THREAD_LOCAL),
           "starting to record");
     try {

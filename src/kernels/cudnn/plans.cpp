@@ -72,8 +72,11 @@ void CudnnPlan::run(std::span<void* const> addresses, void* workspace, Stream& s
       pack.finalize("addresses");
       must(cudnn().execute(handle, plan_, pack.get()), "running a plan");
     } catch (const CudnnRefusal& refused) {
+      cudnn().setStream(handle, nullptr);
       throwInternal(refused.why);
     }
+    // The stream may be gone when the handle is used again, which would then fail.
+    cudnn().setStream(handle, nullptr);
   });
 }
 
