@@ -88,7 +88,7 @@ fi
 # The faces, by a module compiled for the Python that is here; no CARNOT_DEVICE: they choose the GPU.
 if [ -d "$folder/module" ] && python3 -c 'import pytest, onnxruntime, hypothesis, ml_dtypes' 2>/dev/null &&
   bash "$folder/build_module.sh" "$folder" "$log/module" >"$log/module.log" 2>&1; then
-  (cd "$folder" && PYTHONPATH=$log/module:$folder/python CARNOT_CUDART=$folder/shim/libcudart.so \
+  (cd "$folder" && PATH=$folder/bin:$PATH PYTHONPATH=$log/module:$folder/python CARNOT_CUDART=$folder/shim/libcudart.so \
     python3 -m pytest -q -p no:cacheprovider tests/python/test_cuda.py tests/python/test_data_dims.py \
     tests/python/test_device_runs.py tests/python/test_tensorrt_{run,addresses,listeners,scripts}.py) \
     >"$log/faces.log" 2>&1 || failed=1

@@ -61,6 +61,10 @@ class CudnnGraph {
   bool fullPrecision() const;
   // Whether it multiplies float32 that tensor cores may round.
   bool mayRound() const { return tf32_ && product().x >= 0; }
+  // Whether what it multiplies may start at any element, as an application's tensors do.
+  bool startsAnywhere() const {
+    return product().x >= 0 && tensors_[static_cast<size_t>(product().x)].alignment < 16;
+  }
   // The tensors that its first product of float32 multiplies; -1: there is none.
   struct Product {
     int x = -1, w = -1;

@@ -293,9 +293,11 @@ size_t CudnnPlans::count() const {
     state_->propose();
   }
   const size_t count = state_->configurations.size();
-  if (count == 0 || !state_->graph.mayRound() || state_->anyRounds()) return count;
+  const CudnnGraph& graph = state_->graph;
+  if (count == 0 || !graph.mayRound() || !graph.startsAnywhere() || state_->anyRounds())
+    return count;
   const std::lock_guard lock(state_->mutex);
-  state_->refusal = "cuDNN's ways drop bits instead of rounding to TF32";
+  state_->refusal = "cuDNN's ways for tensors at any address drop bits, or do not run there";
   return 0;
 }
 

@@ -47,7 +47,7 @@ bool rounds(const CudnnGraph& graph, const CudnnPlan& plan) try {
     const int width = dtypeBits(tensor.dtype) / 8;
     if (width != 2 && width != 4) return true;
     const size_t elements = elementsOf(tensor);
-    const auto offset = static_cast<size_t>(tensor.alignment);
+    const size_t offset = tensor.alignment < 16 ? static_cast<size_t>(tensor.alignment) : 0;
     buffers.push_back(device->allocate(offset + elements * static_cast<size_t>(width)));
     addresses.push_back(static_cast<std::byte*>(buffers.back()->data()) + offset);
     uint32_t value = quarter(tensor.dtype);
