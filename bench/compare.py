@@ -74,13 +74,17 @@ class Onnxruntime(Peer):
         self.onnxruntime, self.version = onnxruntime, onnxruntime.__version__
 
     def open(self, model, threads):
+        return self.open_file(str(model.path), threads)
+
+    def open_file(self, model, threads):
+        """Of a path, or of a model's bytes."""
         options = self.onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         # Its workers spin during a run, as by default, but not on into the next peer's turn.
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        session = self.onnxruntime.InferenceSession(str(model.path), options,
+        session = self.onnxruntime.InferenceSession(model, options,
                                                     providers=["CPUExecutionProvider"])
         names = [output.name for output in session.get_outputs()]
         return lambda feeds: dict(zip(names, session.run(names, feeds)))
@@ -163,12 +167,20 @@ def import_peers(names):
 
 
 def distance(a, b):
-    """The worst ‖a−b‖₂/‖b‖₂ over the outputs that two runs share by name."""
+    """The worst ‖a−b‖₂/‖b‖₂ over the outputs of b by name; infinite where shapes, what is not finite,
+    or elements that are no floats differ."""
     def one(x, y):
-        x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+        x, y = np.asarray(x), np.asarray(y)
         if x.shape != y.shape:
             return float("inf")
-        return float(np.linalg.norm(x - y) / max(np.linalg.norm(y), 1e-30))
+        if y.dtype.kind != "f":
+            return 0.0 if np.array_equal(x, y) else float("inf")
+        finite = np.isfinite(y)
+        if not np.array_equal(x[~finite], y[~finite], equal_nan=True):
+            return float("inf")
+        x, y = x[finite].astype(np.float64), y[finite].astype(np.float64)
+        apart = float(np.linalg.norm(x - y) / max(np.linalg.norm(y), 1e-30))
+        return apart if np.isfinite(apart) else float("inf")
 
     return max((one(a[name], b[name]) if name in a else float("inf")) for name in b)
 

@@ -3,8 +3,7 @@
 
 Each case is one operator with random weights. Both engines are open at once and take turns; a turn
 is untimed runs for two milliseconds, until the other's threads no longer spin, and three timed ones.
-Prints minimum microseconds, the ratio of the minima, and how far
-the outputs are apart.
+Prints minimum microseconds, the ratio of the minima, and how far the outputs are apart.
 """
 
 import argparse
@@ -14,11 +13,12 @@ import time
 from pathlib import Path
 
 import numpy as np
-import onnx
-import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 import carnot
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import compare  # noqa: E402
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 
@@ -83,15 +83,8 @@ def graph(nodes, constants, x, outputs):
 
 
 def open_both(model, threads):
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    # Its workers spin during a run, as by default, but not on into the other's turn.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    engine = carnot.build(model, threads=threads)
-    return {"carnot": engine.run,
-            "onnxruntime": lambda feeds: dict(zip(names, session.run(names, feeds)))}
+    return {"carnot": carnot.build(model, threads=threads).run,
+            "onnxruntime": compare.Onnxruntime().open_file(model, threads)}
 
 
 def interleave(runs, feeds, seconds):
@@ -109,11 +102,6 @@ def interleave(runs, feeds, seconds):
                 run(feeds)
                 least[name] = min(least[name], time.perf_counter() - start)
     return least
-
-
-def distance(a, b):
-    return max(float(np.linalg.norm((a[name] - b[name]).ravel()) /
-                     max(np.linalg.norm(b[name].ravel()), 1e-30)) for name in b)
 
 
 KINDS = {
@@ -149,7 +137,7 @@ def main():
                     feeds = {"x": random.standard_normal((steps, batch, hidden),
                                                          dtype=np.float32)}
                     outputs = {name: run(feeds) for name, run in runs.items()}
-                    apart = distance(outputs["carnot"], outputs["onnxruntime"])
+                    apart = compare.distance(outputs["carnot"], outputs["onnxruntime"])
                     least = interleave(runs, feeds, options.seconds)
                     ratio = least["carnot"] / least["onnxruntime"]
                     far |= not apart <= 1e-4
