@@ -62,8 +62,8 @@ def page(results, refused):
              "exported by torch.onnx with dynamic axes, and trained files, each run at the shapes",
              "shown. The distance is ‖Carnot − onnxruntime‖ / ‖onnxruntime‖ of the output farthest",
              "apart; the ratio is that of minimum times, interleaved, at the first shape: below 1",
-             "Carnot is faster. The transformers are small and the machine was busy, so ratios are",
-             "rough; docs/performance.md has those that count.", ""]
+             "Carnot is faster. The transformers are small, so that much of their time is the call;",
+             "docs/performance.md has the ratios that count.", ""]
     for family in dict.fromkeys(row.family for row, _ in results):
         lines += [f"## {family[0].upper()}{family[1:]}", "",
                   "| network | shapes of the inputs | distance | ratio |", "|---|---|---|---|"]

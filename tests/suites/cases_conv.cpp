@@ -6,6 +6,8 @@ std::span<const KernelCase> convCases() {
   static const std::vector<std::string> direct{"cpu/conv/direct", "cpu/conv/portable"};
   static const std::vector<std::string> winograd{"cpu/conv/winograd", "cpu/conv/direct",
                                                  "cpu/conv/portable"};
+  static const std::vector<std::string> dilated{"cpu/conv/dilated", "cpu/conv/direct",
+                                                "cpu/conv/portable"};
   static const std::vector<std::string> portable{"cpu/conv/portable"};
   static const std::string unpadded =
       "Conv{strides=[1,1], pads=[0,0,0,0], dilations=[1,1], group=1}";
@@ -67,6 +69,25 @@ std::span<const KernelCase> convCases() {
        .region = region("Conv{strides=[1,2], pads=[2,4,2,4], dilations=[2,3], group=1}"),
        .inputs = {"float32[1, 17, 10, 13]", "const float32[33, 17, 3, 3]"},
        .supportedBy = direct},
+      {.name = "conv_dilated_beyond_the_image",
+       .region =
+           "(a,b,s,r) c=Conv{strides=[1,1], pads=[8,12,8,12], dilations=[8,12], group=1}(a,b,s) "
+           "d=Add(c,r) e=Relu(d) -> e",
+       .inputs = {"float32[batch=2, 35, height=6, width=11]", "const float32[83, 35, 3, 3]",
+                  "const float32[83]", "float32[batch=2, 83, height=6, width=11]"},
+       .supportedBy = dilated},
+      {.name = "conv_dilated_strided",
+       .region = region("Conv{strides=[2,3], pads=[3,2,5,2], dilations=[3,2], group=1}"),
+       .inputs = {"float32[1, 32, 17, 40]", "const float32[16, 32, 5, 3]"},
+       .supportedBy = dilated},
+      {.name = "conv_dilated_unpadded",
+       .region = region("Conv{strides=[1,1], pads=[0,0,0,0], dilations=[2,1], group=1}"),
+       .inputs = {"float32[1, 33, 9, 9]", "const float32[40, 33, 2, 3]"},
+       .supportedBy = dilated},
+      {.name = "conv_dilated_line",
+       .region = region("Conv{strides=[1], pads=[8,0], dilations=[8], group=1}"),
+       .inputs = {"float32[2, 64, length=50]", "const float32[64, 64, 2]"},
+       .supportedBy = dilated},
       {.name = "conv_window_all_in_padding",
        .region = region("Conv{strides=[2,2], pads=[4,4,4,4], dilations=[1,1], group=1}"),
        .inputs = {"float32[1, 16, 3, 2]", "const float32[16, 16, 2, 2]"},
