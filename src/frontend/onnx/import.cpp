@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "frontend/onnx/importer.h"
+#include "frontend/onnx/proto.h"
 
 namespace carnot {
 
