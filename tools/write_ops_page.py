@@ -68,8 +68,8 @@ def models():
 
 
 def retyped_models(results: dict[str, tuple[str, str]]):
-    """(operator, type, model, inputs' arrays, expected) of one passing case of float32 of each
-    operator, in the other types that it allows."""
+    """(operator, type, model, inputs' arrays, expected) of the first passing case of float32 of each
+    operator that can be in other types, in those."""
     seen: set[str] = set()
     for operator, kind, model, feeds, case in models():
         if kind != "f32" or results[case[0]][0] != "pass" or operator in seen:
@@ -77,11 +77,11 @@ def retyped_models(results: dict[str, tuple[str, str]]):
         wanted = onnx_cases.expected(case)
         if any(not isinstance(array, np.ndarray) for array in [*feeds.values(), *wanted]):
             continue
-        seen.add(operator)
         if case[0].startswith(onnx_cases.RANDOM):
             continue
         for other in retyped.TYPES:
             if changed := retyped.retyped(model, list(feeds.values()), wanted, other):
+                seen.add(operator)
                 arrays = dict(zip(feeds, changed[1]))
                 yield operator, short(other), changed[0], arrays, (changed[2], other)
 

@@ -15,6 +15,7 @@ import _carnot
 
 from ._arrays import Output, set_input, set_state, type_of
 from ._error import Error
+from ._packed import fold, groups_of, unfold
 from ._text import explanation_text, layer_table
 from ._watch import LayerOutput
 
@@ -131,12 +132,14 @@ class Context:
             inputs: an array for each input, by name: NumPy or anything that speaks DLPack, of the
                 declared type and a shape that fits. Contiguous ones are read in place, others are
                 copied; nested lists and numbers are converted. Types that NumPy lacks are ml_dtypes
-                arrays or unsigned integers of the same size.
+                arrays or unsigned integers of the same size. For a sequence of the model, a list
+                of arrays under its name; for an optional, what it holds, or None.
             out: arrays to write some outputs to, by name: contiguous, of the declared type and the
                 shape that the inputs give; none for outputs whose shape depends on data.
 
         Returns:
-            All outputs by name, those of `out` being the arrays given.
+            All outputs by name, those of `out` being the arrays given; sequences as lists of arrays,
+            optionals as what they hold, or None.
 
         Raises:
             Error: naming the input or output, what it has and what is needed.
@@ -191,12 +194,16 @@ class Context:
     def _run(self, inputs: Arrays, out: Arrays) -> dict[str, Any]:
         outputs = self._bind(inputs, out)
         self._native.run()
-        return {name: output.finish() for name, output in outputs.items()}
+        return self._finish(outputs)
 
     def _watch(self, inputs: Arrays, watcher: Callable[[LayerOutput], None]) -> dict[str, Any]:
         outputs = self._bind(inputs, {})
         self._native.run_watched(lambda *fields: watcher(LayerOutput(*fields)))
-        return {name: output.finish() for name, output in outputs.items()}
+        return self._finish(outputs)
+
+    def _finish(self, outputs: dict[str, Output]) -> dict[str, Any]:
+        return fold(self._engine._groups_out,
+                    {name: output.finish() for name, output in outputs.items()})
 
     def _profile(self, inputs: Arrays, runs: int) -> Profile:
         self._bind(inputs, {})
@@ -205,6 +212,8 @@ class Context:
 
     def _bind(self, inputs: Arrays, out: Arrays) -> dict[str, Output]:
         engine, native = self._engine, self._native
+        if engine._groups_in and isinstance(inputs, Mapping):
+            inputs = unfold(engine._groups_in, engine.inputs, inputs)
         if (not isinstance(inputs, Mapping) or len(inputs) != len(engine.inputs)
                 or any(info.name not in inputs for info in engine.inputs)):
             _refuse_names(engine, inputs)
@@ -231,7 +240,9 @@ class Engine:
     """A network rebuilt for a machine, from `carnot.build` or `carnot.load`.
 
     Attributes:
-        inputs, outputs: tuples of TensorInfo, in the model's order.
+        inputs, outputs: tuples of TensorInfo, in the model's order. A sequence "x" of the model is
+            three of them: "x:elements", "x:dims" and "x:ranks"; an optional "x" is "x:present" before
+            "x:value" or those three. `run` takes and gives both under the model's names, too.
         states: tuples of TensorInfo: what keeps its contents from run to run (key-value caches), in
             arrays that Context.set_state gives.
         info: a dict: producer, model, device, isa, threads, layers, weight_bytes, profiles, …
@@ -242,6 +253,7 @@ class Engine:
         self.inputs = _infos(native.inputs)
         self.outputs = _infos(native.outputs)
         self.states = _infos(native.states)
+        self._groups_in, self._groups_out = groups_of(self.inputs), groups_of(self.outputs)
         self._idle: list[Context] = []
 
     @property

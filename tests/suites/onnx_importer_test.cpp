@@ -154,12 +154,12 @@ TEST(OnnxImporter, OutputsMustBeAsDeclared) {
 
 TEST(OnnxImporter, EveryUnsupportedTypeIsNamed) {
   EncodedModel model = modelOf({"Reluu", {"x"}, {"a"}, {}, "first"}, {{"x", 1, {2}}});
-  model.graph.nodes.push_back({"SequenceAt", {"a"}, {"b"}, {}, "second"});
+  model.graph.nodes.push_back({"ImageDecoder", {"a"}, {"b"}, {}, "second"});
   model.graph.nodes.push_back({"Fancy", {"b"}, {"c"}, {}, "third", "com.acme"});
   model.graph.nodes.push_back({"Gelu", {"c"}, {"d"}, {}, "fourth"});
   std::string text = errorOf(model);
   for (const char* part :
-       {"Reluu (node first)", "SequenceAt (node second)", "com.acme.Fancy (node third)",
+       {"Reluu (node first)", "ImageDecoder (node second)", "com.acme.Fancy (node third)",
         "Gelu (node fourth)", "near: Relu", "supported from opset 20"})
     EXPECT_CONTAINS(text, part);
 }

@@ -52,15 +52,15 @@ Importer::OpenBody Importer::openBody(Scope& outer) const {
   return open;
 }
 
-std::vector<Value*> Importer::importBody(const OnnxGraph& graph, Scope& scope,
-                                         const std::string& name, const Body& caller) {
+std::vector<Item> Importer::importBody(const OnnxGraph& graph, Scope& scope,
+                                       const std::string& name, const Body& caller) {
   requireSupported(graph.nodes, lookup(caller.opsets));
   defineInitializers(graph, scope);
   collectUsed(graph.nodes, scope.used);
   for (const OnnxValueInfo& output : graph.outputs) scope.used.insert(output.name);
   Body body{caller.opsets, caller.attributes, name + "/", caller.depth + 1};
   importNodes(graph.nodes, scope, body);
-  std::vector<Value*> results;
+  std::vector<Item> results;
   for (const OnnxValueInfo& output : graph.outputs) {
     results.push_back(resolve(output.name, scope));
     if (!results.back()) invalid("an output without a name", "a name");
@@ -68,23 +68,23 @@ std::vector<Value*> Importer::importBody(const OnnxGraph& graph, Scope& scope,
   return results;
 }
 
-std::vector<Value*> Importer::importIf(const OnnxCall& call, Scope& outer, const Body& caller) {
+std::vector<Item> Importer::importIf(const OnnxCall& call, Scope& outer, const Body& caller) {
   if (call.inputs.size() != 1 || !call.inputs[0])
     invalid(fmt::format("{} inputs", call.inputs.size()), "one");
-  const Value& condition = *call.inputs[0];
-  if (condition.constant && condition.constant->count() == 1) {
-    const bool holds = condition.constant->view().loadBool(0);
+  Value* given = requireTensor(call.inputs[0], "the condition");
+  if (given->constant && given->constant->count() == 1) {
+    const bool holds = given->constant->view().loadBool(0);
     return inlineGraph(graphOf(call, holds ? "then_branch" : "else_branch"), {}, call.name, outer,
                        caller);
   }
 
   OpenBody bodies[] = {openBody(outer), openBody(outer)};
-  std::vector<Value*> results[2];
+  std::vector<Item> items[2];
   for (size_t i = 0; i < 2; ++i) {
     bodies[i].scope.target = bodies[i].target.get();
     const OnnxGraph& graph = graphOf(call, i == 0 ? "then_branch" : "else_branch");
     try {
-      results[i] = importBody(graph, bodies[i].scope, call.name, caller);
+      items[i] = importBody(graph, bodies[i].scope, call.name, caller);
     } catch (const Error& error) {
       if (error.code() != ErrorCode::InvalidModel) throw;
       // It may be one that a run never takes.
@@ -92,9 +92,19 @@ std::vector<Value*> Importer::importIf(const OnnxCall& call, Scope& outer, const
              "branches that both do");
     }
   }
-  if (results[0].size() != results[1].size())
-    invalid(fmt::format("branches of {} and {} outputs", results[0].size(), results[1].size()),
+  if (items[0].size() != items[1].size())
+    invalid(fmt::format("branches of {} and {} outputs", items[0].size(), items[1].size()),
             "as many of each");
+  std::vector<Item> forms;
+  std::vector<Value*> results[2];
+  for (size_t i = 0; i < items[0].size(); ++i) {
+    forms.push_back(commonForm(items[0][i], items[1][i]));
+    for (size_t branch = 0; branch < 2; ++branch) {
+      const Item item = inForm(forms[i], items[branch][i], *bodies[branch].target, call.name);
+      if (branch == 0) forms[i] = item;
+      for (Value* value : valuesOf(item)) results[branch].push_back(value);
+    }
+  }
   FoundTypes found;
   for (size_t i = 0; i < results[0].size(); ++i) {
     const TensorType &a = results[0][i]->type, &b = results[1][i]->type;
@@ -108,7 +118,7 @@ std::vector<Value*> Importer::importIf(const OnnxCall& call, Scope& outer, const
   }
 
   Target& target = *outer.target;
-  std::vector<Value*> inputs{scalarOf(target, call.name, call.inputs[0])};
+  std::vector<Value*> inputs{scalarOf(target, call.name, given)};
   for (const OpenBody& body : bodies)
     for (Value* value : body.target->captured())
       if (std::find(inputs.begin() + 1, inputs.end(), value) == inputs.end())
@@ -124,46 +134,78 @@ std::vector<Value*> Importer::importIf(const OnnxCall& call, Scope& outer, const
       addControl(target, call.name, Operator::of(ControlIf{found.types, found.ranks, found.dims}),
                  Control::If, std::move(inputs), results[0].size());
   for (const OpenBody& body : bodies) node->bodies.push_back(body.target->graph);
-  return node->outputs;
+  auto next = node->outputs.begin();
+  for (Item& form : forms) form = rebuilt(form, [&](Value*) { return *next++; });
+  return forms;
 }
 
-std::vector<Value*> Importer::makeLoop(const OnnxCall& call, Scope& outer, Value* trips,
-                                       Value* condition, const std::vector<Value*>& carried,
-                                       const LoopBody& body) {
-  Target& target = *outer.target;
-  std::vector<std::vector<bool>> changes;  // dims that differ from iteration to iteration
-  for (const Value* value : carried) changes.emplace_back(value->type.shape.rank());
-  OpenBody open;
-  std::vector<Value*> results;
-  bool settled = false;
-  for (int round = 0; !settled; ++round) {
-    if (round == kMostRounds) refuse("a loop whose dims do not settle", "a simpler body");
-    open = openBody(outer);
-    open.scope.target = open.target.get();
-    Graph& graph = *open.target->graph;
-    Value* iteration = graph.addInput("iteration", {DType::I64, {}});
-    Value* goesOn = graph.addInput("condition", {DType::Bool, {}});
-    std::vector<Value*> taken;
-    for (size_t i = 0; i < carried.size(); ++i) {
-      TensorType type = open.target->typeHere(carried[i]->type);
+bool Importer::tryLoopBody(const OnnxCall& call, Scope& outer, std::vector<Item>& carried,
+                           std::vector<std::vector<bool>>& changes, const LoopBody& body,
+                           OpenBody& open, std::vector<Value*>& results) {
+  open = openBody(outer);
+  open.scope.target = open.target.get();
+  Target& inside = *open.target;
+  Graph& graph = *inside.graph;
+  Value* iteration = graph.addInput("iteration", {DType::I64, {}});
+  Value* goesOn = graph.addInput("condition", {DType::Bool, {}});
+  std::vector<Value*> before;
+  std::vector<Item> taken;
+  for (const Item& item : carried)
+    taken.push_back(rebuilt(item, [&](Value* value) {
+      TensorType type = inside.typeHere(value->type);
+      if (changes.size() == before.size()) changes.emplace_back(type.shape.rank());
       for (size_t axis = 0; axis < type.shape.rank(); ++axis)
-        if (changes[i][axis]) type.shape[axis] = Dim::symbol(graph.uniqueName("carried"));
-      taken.push_back(graph.addInput(carried[i]->name, std::move(type)));
-    }
-    results = body.import(open, iteration, goesOn, taken);
-    settled = true;
-    for (size_t i = 0; i < carried.size(); ++i) {
-      const TensorType &before = taken[i]->type, &after = results[1 + i]->type;
-      if (before.dtype != after.dtype || before.shape.rank() != after.shape.rank())
-        refuse(fmt::format("a loop that carries {} on as {}", before.toString(), after.toString()),
-               "the same type and rank in every iteration");
-      for (size_t axis = 0; axis < before.shape.rank(); ++axis)
-        if (!changes[i][axis] && !(before.shape[axis] == after.shape[axis])) {
-          changes[i][axis] = true;
-          settled = false;
-        }
+        if (changes[before.size()][axis])
+          type.shape[axis] = Dim::symbol(graph.uniqueName("carried"));
+      before.push_back(graph.addInput(value->name, std::move(type)));
+      return before.back();
+    }));
+  std::vector<Item> items = body.import(open, iteration, goesOn, taken);
+
+  results = {requireTensor(items[0], "the condition")};
+  bool settled = true;
+  for (size_t i = 0; i < carried.size(); ++i) {
+    const Item form = commonForm(taken[i], items[1 + i]);
+    if (!sameForm(form, taken[i])) {
+      carried[i] = inForm(form, carried[i], *outer.target, call.name);
+      settled = false;
+    } else {
+      for (Value* value : valuesOf(inForm(form, items[1 + i], inside, call.name)))
+        results.push_back(value);
     }
   }
+  if (!settled) {
+    changes.clear();
+    return false;
+  }
+  for (size_t i = 0; i < before.size(); ++i) {
+    const TensorType &was = before[i]->type, &is = results[1 + i]->type;
+    if (was.dtype != is.dtype || was.shape.rank() != is.shape.rank())
+      refuse(fmt::format("a loop that carries {} on as {}", was.toString(), is.toString()),
+             "the same type and rank in every iteration");
+    for (size_t axis = 0; axis < was.shape.rank(); ++axis)
+      if (!changes[i][axis] && !(was.shape[axis] == is.shape[axis])) {
+        changes[i][axis] = true;
+        settled = false;
+      }
+  }
+  for (size_t i = 1 + carried.size(); i < items.size(); ++i)
+    results.push_back(requireTensor(items[i], "what a loop stacks"));
+  return settled;
+}
+
+std::vector<Item> Importer::makeLoop(const OnnxCall& call, Scope& outer, Value* trips,
+                                     Value* condition, std::vector<Item> items,
+                                     const LoopBody& body) {
+  Target& target = *outer.target;
+  std::vector<std::vector<bool>> changes;  // dims that differ from iteration to iteration
+  OpenBody open;
+  std::vector<Value*> results;
+  for (int round = 0; !tryLoopBody(call, outer, items, changes, body, open, results); ++round)
+    if (round == kMostRounds) refuse("a loop whose dims do not settle", "a simpler body");
+  std::vector<Value*> carried;
+  for (const Item& item : items)
+    for (Value* value : valuesOf(item)) carried.push_back(value);
 
   results[0] = scalarOf(*open.target, call.name, results[0]);
   FoundTypes found;
@@ -190,39 +232,41 @@ std::vector<Value*> Importer::makeLoop(const OnnxCall& call, Scope& outer, Value
                  Control::Loop, std::move(inputs), results.size() - 1);
   node->carried = static_cast<int32_t>(carried.size());
   node->bodies.push_back(open.target->graph);
-  return node->outputs;
+  auto next = node->outputs.begin();
+  for (Item& item : items) item = rebuilt(item, [&](Value*) { return *next++; });
+  while (next != node->outputs.end()) items.push_back(Item::of(*next++));
+  return items;
 }
 
-std::vector<Value*> Importer::importLoop(const OnnxCall& call, Scope& outer, const Body& caller) {
+std::vector<Item> Importer::importLoop(const OnnxCall& call, Scope& outer, const Body& caller) {
   const OnnxGraph& graph = graphOf(call, "body");
   if (call.inputs.size() < 2 || graph.inputs.size() != call.inputs.size() ||
       graph.outputs.size() + 1 < call.inputs.size())
     invalid(fmt::format("{} inputs, of the body {}, and {} outputs of that", call.inputs.size(),
                         graph.inputs.size(), graph.outputs.size()),
             "the iteration, the condition and the carried tensors in each");
-  for (const OnnxValueInfo& input : graph.inputs)
-    if (input.type.kind != OnnxType::Kind::Tensor && input.type.kind != OnnxType::Kind::None)
-      refuse(fmt::format("a loop that carries {}, which is no tensor", input.name), "tensors");
-  Value *trips = call.inputs[0], *condition = call.inputs[1];
+  Value* trips = requireTensor(call.inputs[0], "the number of iterations");
+  Value* condition = requireTensor(call.inputs[1], "the condition");
   if (condition && condition->constant && condition->constant->view().loadBool(0))
     condition = nullptr;
-  std::vector<Value*> carried(call.inputs.begin() + 2, call.inputs.end());
-  if (std::find(carried.begin(), carried.end(), nullptr) != carried.end())
+  std::vector<Item> carried(call.inputs.begin() + 2, call.inputs.end());
+  if (std::any_of(carried.begin(), carried.end(), [](const Item& item) { return !item; }))
     invalid("a carried tensor left out", "a first value for each");
   LoopBody body;
   body.import = [&](OpenBody& open, Value* iteration, Value* goesOn,
-                    const std::vector<Value*>& taken) {
+                    const std::vector<Item>& taken) {
     auto shaped = [&](Value* value, const OnnxValueInfo& info) {
-      if (!info.type.shape || info.type.shape->size() != 1) return value;
-      return emitOne(*open.target, call.name, Operator::of(Reshape{Shape{1}}), {value});
+      if (info.type.shape && info.type.shape->size() == 1)
+        value = emitOne(*open.target, call.name, Operator::of(Reshape{Shape{1}}), {value});
+      return Item::of(value);
     };
-    open.scope.define(graph.inputs[0].name, {.value = shaped(iteration, graph.inputs[0])});
-    open.scope.define(graph.inputs[1].name, {.value = shaped(goesOn, graph.inputs[1])});
+    open.scope.define(graph.inputs[0].name, {.item = shaped(iteration, graph.inputs[0])});
+    open.scope.define(graph.inputs[1].name, {.item = shaped(goesOn, graph.inputs[1])});
     for (size_t i = 0; i < taken.size(); ++i)
-      open.scope.define(graph.inputs[2 + i].name, {.value = taken[i]});
+      open.scope.define(graph.inputs[2 + i].name, {.item = taken[i]});
     return importBody(graph, open.scope, call.name, caller);
   };
-  return makeLoop(call, outer, trips, condition, carried, body);
+  return makeLoop(call, outer, trips, condition, std::move(carried), body);
 }
 
 }  // namespace carnot::onnx

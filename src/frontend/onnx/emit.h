@@ -1,5 +1,7 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +22,10 @@ inline Value* emitOne(Target& target, const std::string& name, Operator op,
 inline Value* scalarOf(Target& target, const std::string& name, Value* value) {
   if (!value || value->type.shape.rank() == 0) return value;
   return emitOne(target, name, Operator::of(Reshape{Shape{}}), {value});
+}
+
+[[noreturn]] inline void invalid(std::string has, std::string needs = {}, std::string remedy = {}) {
+  throw Error(ErrorCode::InvalidModel, std::move(has), std::move(needs), std::move(remedy));
 }
 
 [[noreturn]] inline void refuse(std::string has, std::string needs, std::string remedy = {}) {

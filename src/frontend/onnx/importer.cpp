@@ -94,12 +94,15 @@ void Importer::defineInputs(Scope& scope) {
   std::vector<const OnnxValueInfo*> inputs;
   for (const OnnxValueInfo& input : model_.graph.inputs)
     if (!scope.names.contains(input.name)) inputs.push_back(&input);
-  std::vector<TensorType> types = inputTypes(inputs, options_);
+  std::vector<InputForm> forms = inputForms(inputs, options_);
   std::vector<std::string> symbols;
   for (size_t i = 0; i < inputs.size(); ++i) {
-    for (const Dim& dim : types[i].shape) dim.collectSymbols(symbols);
-    Value* value = graph_.addInput(std::string(inputs[i]->name), std::move(types[i]));
-    scope.define(inputs[i]->name, {.value = value});
+    std::vector<Value*> values;
+    for (NamedType& part : forms[i].parts) {
+      for (const Dim& dim : part.type.shape) dim.collectSymbols(symbols);
+      values.push_back(graph_.addInput(part.name, std::move(part.type)));
+    }
+    scope.define(inputs[i]->name, {.item = forms[i].make(values)});
   }
   // Symbols made later must differ.
   for (const std::string& symbol : symbols) graph_.uniqueName(symbol);
@@ -113,32 +116,33 @@ void Importer::reserveTensorNames() {
 
 void Importer::defineOutputs(Scope& scope) {
   if (model_.graph.outputs.empty()) invalid("a graph without outputs", "one or more");
-  for (size_t i = 0; i < model_.graph.outputs.size(); ++i) {
-    const OnnxValueInfo& output = model_.graph.outputs[i];
+  for (const OnnxValueInfo& output : model_.graph.outputs)
     inFrame([&] { return fmt::format("output {}", output.name); },
             [&] {
-              Value* value = resolve(output.name, scope);
-              if (!value) invalid("an output without a name", "a name");
-              checkOutputType(output, value->type, options_.inputShapes.empty());
-              graph_.outputs.push_back(value);
-              graph_.outputNames.emplace_back(output.name);
+              const Item item = resolve(output.name, scope);
+              if (!item) invalid("an output without a name", "a name");
+              if (item.isTensor() && output.type.kind != OnnxType::Kind::Optional)
+                checkOutputType(output, item.tensor->type, options_.inputShapes.empty());
+              for (auto& [name, value] : outputParts(output, item, main_)) {
+                graph_.outputs.push_back(value);
+                graph_.outputNames.push_back(std::move(name));
+              }
             });
-  }
 }
 
-Value* Importer::resolve(std::string_view name, Scope& scope) {
-  if (name.empty()) return nullptr;
+Item Importer::resolve(std::string_view name, Scope& scope) {
+  if (name.empty()) return {};
   auto [binding, where] = scope.find(name);
   if (!binding)
     invalid(fmt::format("tensor {} is used before any node makes it", name),
             "nodes in topological order, and every tensor made by a node, input or initializer");
-  bool omitted = !binding->value && !binding->tensor && !binding->sparse;
-  if (!binding->value && !omitted) {
+  if (!binding->item && (binding->tensor || binding->sparse)) {
     Tensor tensor =
         binding->tensor ? tensors_.load(*binding->tensor) : tensors_.load(*binding->sparse);
-    binding->value = where->target->maker.constant(std::string(name), std::move(tensor));
+    binding->item = Item::of(where->target->maker.constant(std::string(name), std::move(tensor)));
   }
-  return bring(binding->value, where->target, scope.target);
+  return rebuilt(binding->item,
+                 [&](Value* value) { return bring(value, where->target, scope.target); });
 }
 
 Value* Importer::bring(Value* value, Target* from, Target* to) {
@@ -171,32 +175,46 @@ void Importer::importNodes(const std::vector<OnnxNodeProto>& nodes, Scope& scope
 
 void Importer::importNode(const OnnxNodeProto& node, const std::string& name, Scope& scope,
                           const Body& body) {
-  std::vector<Value*> inputs;
+  std::vector<Item> inputs;
   for (std::string_view input : node.inputs) inputs.push_back(resolve(input, scope));
   std::vector<NamedAttribute> attributes = resolveAttributes(node, body);
-  std::vector<Value*> results;
+  std::vector<Item> results;
+  const bool isIdentity = node.type == "Identity" && canonicalDomain(node.domain).empty();
   if (const OnnxFunction* function = functionOf(node)) {
     results = call(*function, inputs, std::move(attributes), name, scope, body);
-  } else if (isImportedControlFlow(node)) {
-    const OnnxCall given{node, name, inputs, attributes};
-    results = node.type == "If"     ? importIf(given, scope, body)
-              : node.type == "Loop" ? importLoop(given, scope, body)
-                                    : importScan(given, scope, body);
+  } else if (isImportedItself(node)) {
+    results = importItself({node, name, inputs, attributes}, scope, body);
+  } else if (isIdentity && inputs.size() == 1 && !inputs[0].isTensor()) {
+    results = inputs;
   } else {
-    results = importByMapping(node, name, std::move(inputs), std::move(attributes), scope, body);
+    std::vector<Value*> tensors;
+    for (size_t i = 0; i < inputs.size(); ++i)
+      tensors.push_back(requireTensor(inputs[i], fmt::format("input {}", i)));
+    for (Value* value :
+         importByMapping(node, name, std::move(tensors), std::move(attributes), scope, body))
+      results.push_back(Item::of(value));
   }
   for (size_t i = 0; i < node.outputs.size(); ++i) {
     std::string_view output = node.outputs[i];
     if (output.empty()) continue;
     if (i < results.size() && results[i]) {
-      scope.define(output, {.value = results[i]});
-      if (body.depth == 0 && results[i]->producer && named_.insert(results[i]).second)
-        results[i]->name = std::string(output);
+      scope.define(output, {.item = results[i]});
+      Value* value = results[i].tensor;
+      if (body.depth == 0 && value && value->producer && named_.insert(value).second)
+        value->name = std::string(output);
     } else if (scope.used.contains(output)) {
       throw Error(ErrorCode::Unsupported, fmt::format("output {} ({}) is used", i, output),
                   "a model that does without it");
     }
   }
+}
+
+std::vector<Item> Importer::importItself(const OnnxCall& call, Scope& scope, const Body& body) {
+  if (call.node.type == "If") return importIf(call, scope, body);
+  if (call.node.type == "Loop") return importLoop(call, scope, body);
+  if (call.node.type == "Scan") return importScan(call, scope, body);
+  if (call.node.type == "SequenceMap") return importSequenceMap(call, scope, body);
+  return importSequenceNode(call, *scope.target);
 }
 
 std::vector<Value*> Importer::importByMapping(const OnnxNodeProto& node, const std::string& name,
@@ -216,7 +234,12 @@ std::vector<Value*> Importer::importByMapping(const OnnxNodeProto& node, const s
   try {
     NodeView view(maker, tensors_, given,
                   [&](const OnnxGraph& graph, const std::vector<Value*>& taken) {
-                    return inlineGraph(graph, taken, name, scope, body);
+                    std::vector<Item> items;
+                    for (Value* value : taken) items.push_back(Item::of(value));
+                    std::vector<Value*> made;
+                    for (const Item& item : inlineGraph(graph, items, name, scope, body))
+                      made.push_back(requireTensor(item, "an output of the graph"));
+                    return made;
                   });
     mapping->import(view);
     return view.results();
@@ -247,9 +270,9 @@ std::vector<NamedAttribute> Importer::resolveAttributes(const OnnxNodeProto& nod
   return attributes;
 }
 
-std::vector<Value*> Importer::call(const OnnxFunction& function, const std::vector<Value*>& inputs,
-                                   std::vector<NamedAttribute> attributes, const std::string& name,
-                                   const Scope& around, const Body& caller) {
+std::vector<Item> Importer::call(const OnnxFunction& function, const std::vector<Item>& inputs,
+                                 std::vector<NamedAttribute> attributes, const std::string& name,
+                                 const Scope& around, const Body& caller) {
   if (inputs.size() > function.inputs.size())
     invalid(fmt::format("{} inputs", inputs.size()),
             fmt::format("at most the function's {}", function.inputs.size()));
@@ -262,20 +285,19 @@ std::vector<Value*> Importer::call(const OnnxFunction& function, const std::vect
   Scope scope;
   scope.target = around.target;
   for (size_t i = 0; i < function.inputs.size(); ++i)
-    scope.define(function.inputs[i], {.value = i < inputs.size() ? inputs[i] : nullptr});
+    scope.define(function.inputs[i], {.item = i < inputs.size() ? inputs[i] : Item{}});
   collectUsed(function.nodes, scope.used);
   scope.used.insert(function.outputs.begin(), function.outputs.end());
   Body body{opsetsOf(function.opsets, caller.opsets), std::move(attributes), name + "/",
             caller.depth + 1};
   importNodes(function.nodes, scope, body);
-  std::vector<Value*> results;
+  std::vector<Item> results;
   for (std::string_view output : function.outputs) results.push_back(resolve(output, scope));
   return results;
 }
 
-std::vector<Value*> Importer::inlineGraph(const OnnxGraph& graph, const std::vector<Value*>& inputs,
-                                          const std::string& name, Scope& outer,
-                                          const Body& caller) {
+std::vector<Item> Importer::inlineGraph(const OnnxGraph& graph, const std::vector<Item>& inputs,
+                                        const std::string& name, Scope& outer, const Body& caller) {
   if (inputs.size() != graph.inputs.size())
     invalid(fmt::format("a graph of {} inputs", graph.inputs.size()),
             fmt::format("{}", inputs.size()));
@@ -283,7 +305,7 @@ std::vector<Value*> Importer::inlineGraph(const OnnxGraph& graph, const std::vec
   scope.outer = &outer;
   scope.target = outer.target;
   for (size_t i = 0; i < inputs.size(); ++i)
-    scope.define(graph.inputs[i].name, {.value = inputs[i]});
+    scope.define(graph.inputs[i].name, {.item = inputs[i]});
   return importBody(graph, scope, name, caller);
 }
 

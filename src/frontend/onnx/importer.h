@@ -9,6 +9,7 @@
 
 #include "frontend/onnx/import.h"
 #include "frontend/onnx/scope.h"
+#include "frontend/onnx/sequences.h"
 
 namespace carnot::onnx {
 
@@ -39,36 +40,30 @@ class Importer {
 
   // --- nodes
 
-  // The tensor of that name, loaded when it is an initializer; null for the empty name.
-  Value* resolve(std::string_view name, Scope& scope);
+  // What the name stands for, loaded when it is an initializer; omitted for the empty name.
+  Item resolve(std::string_view name, Scope& scope);
 
   // A tensor of a graph around `to`, in `to`.
   static Value* bring(Value* value, Target* from, Target* to);
   void importNodes(const std::vector<OnnxNodeProto>& nodes, Scope& scope, const Body& body);
   void importNode(const OnnxNodeProto& node, const std::string& name, Scope& scope,
                   const Body& body);
+  std::vector<Item> importItself(const OnnxCall& call, Scope& scope, const Body& body);
   std::vector<Value*> importByMapping(const OnnxNodeProto& node, const std::string& name,
                                       std::vector<Value*> inputs,
                                       std::vector<NamedAttribute> attributes, Scope& scope,
                                       const Body& body);
   static std::vector<NamedAttribute> resolveAttributes(const OnnxNodeProto& node, const Body& body);
-  std::vector<Value*> call(const OnnxFunction& function, const std::vector<Value*>& inputs,
-                           std::vector<NamedAttribute> attributes, const std::string& name,
-                           const Scope& around, const Body& caller);
+  std::vector<Item> call(const OnnxFunction& function, const std::vector<Item>& inputs,
+                         std::vector<NamedAttribute> attributes, const std::string& name,
+                         const Scope& around, const Body& caller);
 
   // The nodes of a graph among those of the graph around it.
-  std::vector<Value*> inlineGraph(const OnnxGraph& graph, const std::vector<Value*>& inputs,
-                                  const std::string& name, Scope& outer, const Body& caller);
+  std::vector<Item> inlineGraph(const OnnxGraph& graph, const std::vector<Item>& inputs,
+                                const std::string& name, Scope& outer, const Body& caller);
 
   // --- control_flow.cpp
 
-  // A node with bodies.
-  struct OnnxCall {
-    const OnnxNodeProto& node;
-    const std::string& name;
-    const std::vector<Value*>& inputs;
-    const std::vector<NamedAttribute>& attributes;
-  };
   // A body under import, with names that stand for its inputs.
   struct OpenBody {
     std::unique_ptr<Target> target;  // null: the nodes join the graph around
@@ -76,21 +71,28 @@ class Importer {
   };
   static const OnnxGraph& graphOf(const OnnxCall& call, std::string_view attribute);
   // Imports the nodes; gives the outputs.
-  std::vector<Value*> importBody(const OnnxGraph& graph, Scope& scope, const std::string& name,
-                                 const Body& caller);
+  std::vector<Item> importBody(const OnnxGraph& graph, Scope& scope, const std::string& name,
+                               const Body& caller);
   OpenBody openBody(Scope& outer) const;
-  std::vector<Value*> importIf(const OnnxCall& call, Scope& outer, const Body& caller);
-  std::vector<Value*> importLoop(const OnnxCall& call, Scope& outer, const Body& caller);
-  std::vector<Value*> importScan(const OnnxCall& call, Scope& outer, const Body& caller);
+  std::vector<Item> importIf(const OnnxCall& call, Scope& outer, const Body& caller);
+  std::vector<Item> importLoop(const OnnxCall& call, Scope& outer, const Body& caller);
+  std::vector<Item> importScan(const OnnxCall& call, Scope& outer, const Body& caller);
+  std::vector<Item> scanSlices(const OnnxCall& call, const std::vector<Value*>& inputs,
+                               bool overBatch, Scope& outer, const Body& caller);
+  std::vector<Item> importSequenceMap(const OnnxCall& call, Scope& outer, const Body& caller);
 
   // What an iteration is made of: names for the tensors that it gets, and what it gives.
   struct LoopBody {
-    std::function<std::vector<Value*>(OpenBody& open, Value* iteration, Value* condition,
-                                      const std::vector<Value*>& carried)>
-        import;  // the condition, the carried tensors, then what is stacked
+    std::function<std::vector<Item>(OpenBody& open, Value* iteration, Value* condition,
+                                    const std::vector<Item>& carried)>
+        import;  // the condition, what is carried, then the tensors that are stacked
   };
-  std::vector<Value*> makeLoop(const OnnxCall& call, Scope& outer, Value* trips, Value* condition,
-                               const std::vector<Value*>& carried, const LoopBody& body);
+  std::vector<Item> makeLoop(const OnnxCall& call, Scope& outer, Value* trips, Value* condition,
+                             std::vector<Item> carried, const LoopBody& body);
+  // One round of finding what an iteration carries on; false: `carried` or `changes` grew.
+  bool tryLoopBody(const OnnxCall& call, Scope& outer, std::vector<Item>& carried,
+                   std::vector<std::vector<bool>>& changes, const LoopBody& body, OpenBody& open,
+                   std::vector<Value*>& results);
 
   const OnnxModel& model_;
   const ImportOptions& options_;

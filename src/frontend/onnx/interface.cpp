@@ -46,6 +46,12 @@ class InputShapes {
     for (const OnnxValueInfo* input : inputs) fixSymbols(*input);
   }
 
+  // A symbol that no input's dim has.
+  Dim own(std::string name) const {
+    while (names_.contains(name)) name += '_';
+    return Dim::symbol(name);
+  }
+
   Shape of(const OnnxValueInfo& input) {
     auto given = options_.inputShapes.find(std::string(input.name));
     if (given != options_.inputShapes.end()) return given->second;
@@ -70,9 +76,7 @@ class InputShapes {
   }
 
   Dim unnamed(std::string_view input, size_t axis) const {
-    std::string name = fmt::format("{}_{}", input, axis);
-    while (names_.contains(name)) name += '_';
-    return Dim::symbol(name);
+    return own(fmt::format("{}_{}", input, axis));
   }
 
   Shape declared(const OnnxValueInfo& input) const {
@@ -138,24 +142,94 @@ void checkGivenNames(const std::vector<const OnnxValueInfo*>& inputs,
 
 }  // namespace
 
-std::vector<TensorType> inputTypes(const std::vector<const OnnxValueInfo*>& inputs,
-                                   const ImportOptions& options) {
+namespace {
+
+InputForm formOf(const OnnxValueInfo& input, const OnnxType& type, InputShapes& shapes) {
+  using onnx::Item;
+  const std::string name(input.name);
+  switch (type.kind) {
+    case OnnxType::Kind::None:
+      throw Error(ErrorCode::InvalidModel, "no type", "the type of a tensor");
+    case OnnxType::Kind::Tensor: {
+      OnnxValueInfo tensor{input.name, type};
+      return {{{name, {onnxDType(type.elementType), shapes.of(tensor)}}},
+              [](std::vector<Value*> values) { return Item::of(values[0]); }};
+    }
+    case OnnxType::Kind::Sequence: {
+      if (!type.held || type.held->kind != OnnxType::Kind::Tensor) break;
+      const DType dtype = onnxDType(type.held->elementType);
+      std::optional<size_t> rank;
+      if (type.held->shape) rank = type.held->shape->size();
+      return {{{name + ":elements", {dtype, {shapes.own(name + "_elements")}}},
+               {name + ":dims", {DType::I64, {shapes.own(name + "_dims")}}},
+               {name + ":ranks", {DType::I64, {shapes.own(name + "_length")}}}},
+              [dtype, rank](std::vector<Value*> values) {
+                return Item::packed(dtype, rank, std::move(values));
+              }};
+    }
+    case OnnxType::Kind::Optional: {
+      if (!type.held || type.held->kind == OnnxType::Kind::Optional) break;
+      InputForm form = formOf(input, *type.held, shapes);
+      if (form.parts.size() == 1) form.parts[0].name += ":value";
+      form.parts.insert(form.parts.begin(), {name + ":present", {DType::Bool, {}}});
+      form.make = [held = std::move(form.make)](std::vector<Value*> values) {
+        Value* present = values[0];
+        values.erase(values.begin());
+        return Item::optional(present, held(std::move(values)));
+      };
+      return form;
+    }
+    default:
+      break;
+  }
+  std::string has(kindName(type.kind));
+  if (type.held) has += fmt::format(" of {}", kindName(type.held->kind));
+  throw Error(ErrorCode::Unsupported, std::move(has),
+              "a tensor, a sequence of tensors or an optional of these");
+}
+
+}  // namespace
+
+std::vector<InputForm> inputForms(const std::vector<const OnnxValueInfo*>& inputs,
+                                  const ImportOptions& options) {
   checkGivenNames(inputs, options);
   InputShapes shapes(inputs, options);
-  std::vector<TensorType> types;
-  for (const OnnxValueInfo* input : inputs) {
+  std::vector<InputForm> forms;
+  for (const OnnxValueInfo* input : inputs)
     inFrame([&] { return fmt::format("input {}", input->name); },
-            [&] {
-              if (input->type.kind == OnnxType::Kind::None)
-                throw Error(ErrorCode::InvalidModel, "no type", "the type of a tensor");
-              if (input->type.kind != OnnxType::Kind::Tensor)
-                throw Error(ErrorCode::Unsupported, std::string(kindName(input->type.kind)),
-                            "a tensor");
-              DType dtype = onnxDType(input->type.elementType);
-              types.push_back({dtype, shapes.of(*input)});
-            });
+            [&] { forms.push_back(formOf(*input, input->type, shapes)); });
+  return forms;
+}
+
+std::vector<std::pair<std::string, Value*>> outputParts(const OnnxValueInfo& declared,
+                                                        const onnx::Item& given, Target& target) {
+  using onnx::Item;
+  const std::string name(declared.name);
+  Item item = given;
+  // What holds something and what it holds are one where the model says so.
+  if (declared.type.kind == OnnxType::Kind::Sequence && item.kind == Item::Kind::Optional &&
+      item.held)
+    item = *given.held;
+  if (declared.type.kind == OnnxType::Kind::Optional && item.kind != Item::Kind::Optional)
+    item = Item::optional(target.maker.constant(name, Tensor::scalar(DType::Bool, 1)), given);
+
+  std::vector<std::pair<std::string, Value*>> parts;
+  const Item* whole = &item;
+  if (item.kind == Item::Kind::Optional) {
+    if (!item.held)
+      throw Error(ErrorCode::Unsupported, "an optional that never holds anything",
+                  "one that holds something in some case");
+    parts.emplace_back(name + ":present", item.present);
+    whole = item.held.get();
   }
-  return types;
+  if (whole->isTensor()) {
+    parts.emplace_back(parts.empty() ? name : name + ":value", whole->tensor);
+    return parts;
+  }
+  const Item all = onnx::packed(*whole, target, name);
+  constexpr const char* kNames[] = {":elements", ":dims", ":ranks"};
+  for (size_t i = 0; i < 3; ++i) parts.emplace_back(name + kNames[i], all.parts[i]);
+  return parts;
 }
 
 void checkOutputType(const OnnxValueInfo& declared, const TensorType& inferred,

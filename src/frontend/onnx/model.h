@@ -83,6 +83,7 @@ struct OnnxType {
   Kind kind = Kind::None;
   int64_t elementType = 0;
   std::optional<std::vector<OnnxDim>> shape;  // absent: unknown rank
+  std::shared_ptr<const OnnxType> held;       // Sequence, Optional: of what it holds
 };
 
 struct OnnxValueInfo {

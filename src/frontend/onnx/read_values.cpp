@@ -91,7 +91,10 @@ static std::vector<OnnxDim> readShape(std::string_view message) {
   return dims;
 }
 
-static OnnxType readType(std::string_view message) {
+// Deeper types are refused, whatever they hold.
+static constexpr int kMostHeld = 4;
+
+static OnnxType readType(std::string_view message, int depth = 0) {
   OnnxType type;
   for (ProtoReader in(message); in.next();) {
     switch (in.field()) {
@@ -108,21 +111,23 @@ static OnnxType readType(std::string_view message) {
         }
         break;
       }
-      // Of the others the kind says enough to refuse them.
       case 4:
-        type.kind = OnnxType::Kind::Sequence;
-        in.skip();
+      case 9:
+        type.kind = in.field() == 4 ? OnnxType::Kind::Sequence : OnnxType::Kind::Optional;
+        for (ProtoReader outer(in.bytes()); outer.next();) {
+          if (outer.field() == 1 && depth < kMostHeld)
+            type.held = std::make_shared<const OnnxType>(readType(outer.bytes(), depth + 1));
+          else
+            outer.skip();
+        }
         break;
+      // Of the others the kind says enough to refuse them.
       case 5:
         type.kind = OnnxType::Kind::Map;
         in.skip();
         break;
       case 7:
         type.kind = OnnxType::Kind::Opaque;
-        in.skip();
-        break;
-      case 9:
-        type.kind = OnnxType::Kind::Optional;
         in.skip();
         break;
       default:

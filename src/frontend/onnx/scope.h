@@ -11,9 +11,10 @@
 #include <vector>
 
 #include "base/error.h"
+#include "frontend/onnx/emit.h"
+#include "frontend/onnx/item.h"
 #include "frontend/onnx/model.h"
 #include "frontend/onnx/node_view.h"
-#include "frontend/onnx/target.h"
 #include "frontend/onnx/unsupported.h"
 
 namespace carnot::onnx {
@@ -22,10 +23,6 @@ inline constexpr int64_t kNewestIrVersion = 14;
 inline constexpr int64_t kNewestOpset = 28;
 inline constexpr int kMostNested = 64;          // calls and branches within one another
 inline constexpr size_t kMostNodes = 1u << 18;  // after inlining
-
-[[noreturn]] inline void invalid(std::string has, std::string needs = {}, std::string remedy = {}) {
-  throw Error(ErrorCode::InvalidModel, std::move(has), std::move(needs), std::move(remedy));
-}
 
 inline std::string_view canonicalDomain(std::string_view domain) {
   return domain == "ai.onnx" ? std::string_view{} : domain;
@@ -54,10 +51,10 @@ inline Opsets opsetsOf(const std::vector<OnnxOpset>& list, const Opsets& fallbac
   return opsets;
 }
 
-// Names of tensors in one graph, or in one function's body, and what they stand for.
+// Names in one graph, or in one function's body, and what they stand for.
 struct Scope {
   struct Binding {
-    Value* value = nullptr;
+    Item item = {};
     // Not yet loaded:
     const OnnxTensor* tensor = nullptr;
     const OnnxSparseTensor* sparse = nullptr;

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "frontend/onnx/sequences.h"
 #include "ops/onnx_mappings.h"
 
 namespace carnot {
@@ -41,7 +42,7 @@ class Survey {
         if (seen_.insert(function).second) visit(function->nodes, lookup.inside(*function), index);
         continue;
       }
-      if (isImportedControlFlow(node)) continue;
+      if (isImportedItself(node)) continue;
       int opset = lookup.opset(node.domain);
       if (findOnnxMapping(node.domain, node.type, opset)) continue;
       std::string_view name =
@@ -63,9 +64,10 @@ std::string onnxTypeName(const OnnxNodeProto& node) {
                                  : fmt::format("{}.{}", node.domain, node.type);
 }
 
-bool isImportedControlFlow(const OnnxNodeProto& node) {
-  return isStandard(node.domain) &&
-         (node.type == "If" || node.type == "Loop" || node.type == "Scan");
+bool isImportedItself(const OnnxNodeProto& node) {
+  const bool hasBodies =
+      node.type == "If" || node.type == "Loop" || node.type == "Scan" || node.type == "SequenceMap";
+  return isStandard(node.domain) && (hasBodies || onnx::isSequenceNode(node));
 }
 
 std::vector<UnsupportedNode> unsupportedNodes(const std::vector<OnnxNodeProto>& nodes,

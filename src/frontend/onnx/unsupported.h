@@ -21,7 +21,7 @@ struct OnnxLookup {
 };
 
 // Types that the importer itself carries out.
-bool isImportedControlFlow(const OnnxNodeProto& node);
+bool isImportedItself(const OnnxNodeProto& node);
 
 struct UnsupportedNode {
   int index = -1;  // in the list of nodes; of one inside a function, that of the call

@@ -92,6 +92,12 @@ std::string EncodedValue::encode() const {
   pbf_writer(tensor).add_int32(1, type);
   if (!noShape) pbf_writer(tensor).add_message(2, shape);
   pbf_writer(typeProto).add_message(1, tensor);
+  for (int i = 0; i < sequences + optionals; ++i) {
+    std::string held, outer;
+    pbf_writer(held).add_message(1, typeProto);
+    pbf_writer(outer).add_message(i < sequences ? 4 : 9, held);
+    typeProto = outer;
+  }
   pbf_writer(bytes).add_string(1, name);
   pbf_writer(bytes).add_message(2, typeProto);
   return bytes;

@@ -46,6 +46,8 @@ struct EncodedValue {
   // Numbers, or names; {} with `noShape` leaves the shape out.
   std::vector<std::variant<int64_t, std::string>> dims = {};
   bool noShape = false;
+  int sequences = 0;  // around the tensor
+  int optionals = 0;  // around these
   std::string encode() const;
 };
 
