@@ -118,6 +118,9 @@ Engine buildModel(const OnnxModel& model, const BuildOptions& options) {
       [&](const Log& log) {
         ImportOptions importing;
         importing.log = log;
+        if (!options.profiles.empty())
+          for (const auto& [name, range] : options.profiles[0].inputs)
+            importing.usualShapes.emplace(name, range.opt);
         return importOnnx(model, importing);
       },
       options);

@@ -79,7 +79,7 @@ void gather(State& state, std::span<const ProfileShapes> profiles,
   TacticOptions& tactic = state.tacticOptions;
   tactic.device = options.device;
   tactic.points = tuningPoints(state.graph, state.symbols, state.profiles);
-  if (!around.empty()) tactic.points = pointsWithin(tactic.points.front(), around);
+  if (!around.empty()) tactic.points = pointsWithin(state.graph, tactic.points.front(), around);
   tactic.level = options.optimizationLevel;
   tactic.budgetSeconds = options.budgetSeconds;
   tactic.withoutKernels = options.withoutKernels;

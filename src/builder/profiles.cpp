@@ -99,17 +99,23 @@ EngineProfile resolveOne(const Graph& graph, std::span<const EngineSymbol> symbo
   return profile;
 }
 
+// Whether the guards hold, as far as the point's symbols tell; within bodies, which call dims that
+// they are given as the graph around does, for one branch of each If.
 bool holds(const Graph& graph, const ShapePoint& point) {
-  bool dependsOnData = false;
+  bool isKnown = true;
   auto valueOf = [&](const std::string& symbol) {
-    dependsOnData |= graph.symbolBounds.contains(symbol);
     auto found = point.find(symbol);
+    isKnown = isKnown && found != point.end() && !graph.symbolBounds.contains(symbol);
     return found == point.end() ? 1 : found->second;
   };
-  return std::all_of(graph.guards.begin(), graph.guards.end(), [&](const Guard& guard) {
-    dependsOnData = false;
+  for (const Guard& guard : graph.guards) {
+    isKnown = true;
     const int64_t a = guard.a.evaluate(valueOf), b = guard.b.evaluate(valueOf);
-    return dependsOnData || a == b;
+    if (isKnown && a != b) return false;
+  }
+  return std::ranges::all_of(graph.nodes(), [&](const std::unique_ptr<Node>& node) {
+    return node->bodies.empty() ||
+           std::ranges::any_of(node->bodies, [&](const auto& body) { return holds(*body, point); });
   });
 }
 
@@ -196,15 +202,17 @@ void followGuards(const Graph& graph, ShapePoint& point) {
 
 }  // namespace
 
-std::vector<ShapePoint> pointsWithin(const ShapePoint& inner, std::span<const ShapePoint> around) {
+std::vector<ShapePoint> pointsWithin(const Graph& body, const ShapePoint& inner,
+                                     std::span<const ShapePoint> around) {
   std::vector<ShapePoint> points;
   for (const ShapePoint& outer : around) {
     ShapePoint point = inner;
     for (auto& [symbol, value] : point)
       if (auto found = outer.find(symbol); found != outer.end()) value = found->second;
-    if (std::find(points.begin(), points.end(), point) == points.end())
+    if (std::find(points.begin(), points.end(), point) == points.end() && holds(body, point))
       points.push_back(std::move(point));
   }
+  if (points.empty()) points.push_back(inner);
   return points;
 }
 

@@ -18,7 +18,9 @@ std::vector<EngineProfile> resolveProfiles(const Graph& graph,
 std::vector<ShapePoint> tuningPoints(const Graph& graph, std::span<const EngineSymbol> symbols,
                                      std::span<const EngineProfile> profiles);
 
-// Of a body: `inner`, with the values that symbols have at each point of the network around it.
-std::vector<ShapePoint> pointsWithin(const ShapePoint& inner, std::span<const ShapePoint> around);
+// `inner`, with the values that symbols have at each point of the network around the body, where
+// its guards allow them; `inner` alone where they do at none.
+std::vector<ShapePoint> pointsWithin(const Graph& body, const ShapePoint& inner,
+                                     std::span<const ShapePoint> around);
 
 }  // namespace carnot

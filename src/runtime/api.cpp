@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "ops/region.h"
+#include "runtime/step_names.h"
 
 namespace carnot {
 namespace {
@@ -287,8 +287,8 @@ void Context::runWatched(const std::function<void(const LayerOutput&)>& watcher)
       if (kind != Constant && kind != Packed) inputs.push_back(data.tensors[input].name);
     }
     std::string layout = layoutName(declared.layout);
-    std::string operators = step.region.empty() ? "" : Region::parse(step.region).label();
-    watcher({step.name, declared.name, layout, operators, step.variants[variants[index]].kernel,
+    const std::string operators = operatorsOf(step);
+    watcher({step.name, declared.name, layout, operators, kernelOf(step, variants[index]),
              step.origins, inputs, view.dtype, context.tensorShape(tensor), view.dims, view.data});
   });
 }

@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "ops/region.h"
 #include "runtime/api.h"
+#include "runtime/step_names.h"
 
 namespace carnot {
 
@@ -36,7 +36,7 @@ std::string joined(const std::vector<std::string>& names) {
 ordered_json layerJson(const EngineData& data, const EngineStep& step, bool detailed) {
   if (!detailed) return step.name;
   ordered_json layer;
-  std::string label = step.region.empty() ? "" : Region::parse(step.region).label();
+  const std::string label = operatorsOf(step);
   layer["Name"] = step.name;
   layer["LayerType"] = label.substr(0, label.find('+'));
   for (const char* side : {"Inputs", "Outputs"}) {
@@ -46,8 +46,9 @@ ordered_json layerJson(const EngineData& data, const EngineStep& step, bool deta
   }
   layer["ParameterType"] = label;
   layer["Precision"] = dtypeName(step.precision);
-  layer["TacticName"] = step.variants.front().kernel;
-  layer["TacticValue"] = fmt::format("0x{:08x}", step.variants.front().revision);
+  layer["TacticName"] = kernelOf(step);
+  const uint32_t revision = step.variants.empty() ? 0 : step.variants.front().revision;
+  layer["TacticValue"] = fmt::format("0x{:08x}", revision);
   ordered_json others = ordered_json::array();
   for (size_t i = 1; i < step.variants.size(); ++i) others.push_back(step.variants[i].kernel);
   if (!others.empty()) layer["TacticsAtOtherShapes"] = std::move(others);

@@ -10,8 +10,8 @@
 #include "base/error.h"
 #include "base/threads.h"
 #include "devices/rates.h"
-#include "ops/region.h"
 #include "runtime/api.h"
+#include "runtime/step_names.h"
 
 namespace carnot {
 namespace {
@@ -161,8 +161,8 @@ std::vector<LayerReport> timeLayers(Context& context, int runs) {
     const EngineStep& step = data.steps[i];
     LayerReport& layer = layers.emplace_back();
     layer.name = step.name;
-    layer.operators = step.region.empty() ? "" : Region::parse(step.region).label();
-    layer.kernel = step.variants[variants[i]].kernel;
+    layer.operators = operatorsOf(step);
+    layer.kernel = kernelOf(step, variants[i]);
     layer.precision = dtypeName(step.precision);
     layer.origins = step.origins;
     std::ranges::sort(times[i]);

@@ -109,6 +109,12 @@ def _loop():
                   [("last", FLOAT, None), ("sums", FLOAT, None)])
 
 
+def test_a_profile_has_a_row_for_a_loop():
+    rows = carnot.build(_loop(), threads=1, optimization_level=0).profile(
+        {"w": np.ones((4, 3), np.float32), "limit": np.float32(1e9)}, runs=2)
+    assert [row.kernel for row in rows if row.operators == "Loop"] == ["bodies"]
+
+
 def test_a_loop_carries_a_tensor_that_grows():
     engine = carnot.build(_loop(), threads=1, optimization_level=0)
     for rows, limit in ((4, 1e9), (2, 1e9), (4, -1e9), (4, 1e9)):
@@ -147,3 +153,33 @@ def test_a_branch_is_tuned_at_the_sizes_of_what_is_around_it(profiles):
     x = np.ones((1, 1, 576), np.float32)
     assert (engine.run({"x": x, "c": np.array(True)})["y"] == np.full((1, 4, 321), 128)).all()
     assert (engine.run({"x": x, "c": np.array(False)})["y"] == np.full((1, 4, 447), 65)).all()
+
+
+def _squeeze():
+    """As exporters write x.squeeze(-1) where the axis is dynamic, then a negation."""
+    then = helper.make_graph([helper.make_node("Squeeze", ["x", "axes"], ["t"])], "then", [],
+                             [helper.make_tensor_value_info("t", FLOAT, None)])
+    other = helper.make_graph([helper.make_node("Identity", ["x"], ["e"])], "else", [],
+                              [helper.make_tensor_value_info("e", FLOAT, None)])
+    return _model([helper.make_node("Constant", [], ["axes"], value_ints=[-1]),
+                   helper.make_node("Constant", [], ["one"], value_int=1),
+                   helper.make_node("Shape", ["x"], ["shape"]),
+                   helper.make_node("Gather", ["shape", "axes"], ["size"]),
+                   helper.make_node("Squeeze", ["size"], ["scalar"]),
+                   helper.make_node("Equal", ["scalar", "one"], ["c"]),
+                   helper.make_node("If", ["c"], ["s"], then_branch=then, else_branch=other,
+                                    name="squeeze"),
+                   helper.make_node("Neg", ["s"], ["y"])],
+                  [("x", FLOAT, ["n", "m"])], [("y", FLOAT, None)])
+
+
+def test_dims_decide_between_branches_of_other_ranks():
+    narrow, wide = np.ones((3, 1), np.float32), np.ones((3, 2), np.float32)
+    engine = carnot.build(_squeeze(), threads=1)
+    assert engine.run({"x": narrow})["y"].shape == (3,)
+    with pytest.raises(carnot.Error, match="the then_branch of squeeze, which the engine was built"):
+        engine.run({"x": wide})
+    engine = carnot.build(_squeeze(), threads=1, profiles=[{"x": ((1, 1), (2, 5), (4, 8))}])
+    assert engine.run({"x": wide})["y"].shape == (3, 2)
+    with pytest.raises(carnot.Error, match="the else_branch of squeeze, which the engine was built"):
+        engine.run({"x": narrow})

@@ -1,6 +1,9 @@
-#include "ops/control_flow.h"
+#include <map>
+
+#include "frontend/onnx/condition.h"
 #include "frontend/onnx/emit.h"
 #include "frontend/onnx/importer.h"
+#include "ops/control_flow.h"
 #include "ops/reshape.h"
 
 namespace carnot::onnx {
@@ -68,6 +71,38 @@ std::vector<Item> Importer::importBody(const OnnxGraph& graph, Scope& scope,
   return results;
 }
 
+std::optional<int64_t> Importer::usualDim(const Dim& dim, const Target& target) const {
+  std::vector<std::string> symbols;
+  dim.collectSymbols(symbols);
+  std::map<std::string, Dim> values;
+  for (const std::string& symbol : symbols) {
+    std::optional<int64_t> value;
+    if (const Dim* around = target.outerDim(symbol)) {
+      value = usualDim(*around, *target.outer);
+    } else if (auto found = usualSizes_.find(symbol); !target.outer && found != usualSizes_.end()) {
+      value = found->second;
+    }
+    if (!value) return std::nullopt;
+    values.emplace(symbol, *value);
+  }
+  return dim.substitute(values).tryConstant();
+}
+
+bool Importer::usual(const Value* condition, const Target& target) const {
+  return usualDim(truthOf(condition).value(), target).value_or(1) != 0;
+}
+
+std::vector<Item> Importer::importBranch(const OnnxCall& call, const Value* condition, bool holds,
+                                         Scope& outer, const Body& caller) {
+  const char* branch = holds ? "then_branch" : "else_branch";
+  if (!decidedBy(outer.target->graph->guards, condition))
+    outer.target->graph->guards.push_back(
+        guardOf(condition, holds,
+                fmt::format("shapes that take the {} of {}, which the engine was built with",
+                            branch, call.name)));
+  return inlineGraph(graphOf(call, branch), {}, call.name, outer, caller);
+}
+
 std::vector<Item> Importer::importIf(const OnnxCall& call, Scope& outer, const Body& caller) {
   if (call.inputs.size() != 1 || !call.inputs[0])
     invalid(fmt::format("{} inputs", call.inputs.size()), "one");
@@ -77,6 +112,17 @@ std::vector<Item> Importer::importIf(const OnnxCall& call, Scope& outer, const B
     return inlineGraph(graphOf(call, holds ? "then_branch" : "else_branch"), {}, call.name, outer,
                        caller);
   }
+
+  std::optional<bool> chosen = decidedBy(outer.target->graph->guards, given);
+  if (!chosen) chosen = choices_.of(call.name);
+  if (chosen) return importBranch(call, given, *chosen, outer, caller);
+  // One of the two, since they do not fit each other.
+  auto choose = [&](std::optional<bool> viable, std::string has, std::string needs) {
+    if (!truthOf(given)) refuse(std::move(has), std::move(needs));
+    const bool holds = viable ? *viable : usual(given, *outer.target);
+    if (!viable) choices_.make(call.name, holds);
+    return importBranch(call, given, holds, outer, caller);
+  };
 
   OpenBody bodies[] = {openBody(outer), openBody(outer)};
   std::vector<Item> items[2];
@@ -88,8 +134,9 @@ std::vector<Item> Importer::importIf(const OnnxCall& call, Scope& outer, const B
     } catch (const Error& error) {
       if (error.code() != ErrorCode::InvalidModel) throw;
       // It may be one that a run never takes.
-      refuse(fmt::format("a branch that does not fit the shapes known here: {}", error.has()),
-             "branches that both do");
+      return choose(
+          i == 1, fmt::format("a branch that does not fit the shapes known here: {}", error.has()),
+          "branches that both do");
     }
   }
   if (items[0].size() != items[1].size())
@@ -109,8 +156,9 @@ std::vector<Item> Importer::importIf(const OnnxCall& call, Scope& outer, const B
   for (size_t i = 0; i < results[0].size(); ++i) {
     const TensorType &a = results[0][i]->type, &b = results[1][i]->type;
     if (a.dtype != b.dtype || a.shape.rank() != b.shape.rank())
-      refuse(fmt::format("branches that give {} and {}", a.toString(), b.toString()),
-             "the same type and rank");
+      return choose(std::nullopt,
+                    fmt::format("branches that give {} and {}", a.toString(), b.toString()),
+                    "the same type and rank, or dims that decide between them");
     Shape shape = a.shape;
     for (size_t axis = 0; axis < shape.rank(); ++axis)
       if (!(shape[axis] == b.shape[axis])) shape[axis] = Dim::symbol("any");

@@ -9,8 +9,8 @@
 
 namespace carnot::onnx {
 
-Importer::Importer(const OnnxModel& model, const ImportOptions& options)
-    : model_(model), options_(options), graph_(*main_.graph), tensors_(model) {
+Importer::Importer(const OnnxModel& model, const ImportOptions& options, BranchChoices& choices)
+    : model_(model), options_(options), choices_(choices), graph_(*main_.graph), tensors_(model) {
   for (const OnnxFunction& function : model.functions)
     functions_.emplace(functionKey(function.domain, function.name, function.overload), &function);
 }
@@ -100,6 +100,10 @@ void Importer::defineInputs(Scope& scope) {
     std::vector<Value*> values;
     for (NamedType& part : forms[i].parts) {
       for (const Dim& dim : part.type.shape) dim.collectSymbols(symbols);
+      if (auto usual = options_.usualShapes.find(part.name); usual != options_.usualShapes.end())
+        for (size_t axis = 0; axis < std::min(usual->second.size(), part.type.shape.rank()); ++axis)
+          if (auto symbol = part.type.shape[axis].asSymbol())
+            usualSizes_.emplace(*symbol, usual->second[axis]);
       values.push_back(graph_.addInput(part.name, std::move(part.type)));
     }
     scope.define(inputs[i]->name, {.item = forms[i].make(values)});

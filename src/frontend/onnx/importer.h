@@ -7,6 +7,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "frontend/onnx/branch_choices.h"
 #include "frontend/onnx/import.h"
 #include "frontend/onnx/scope.h"
 #include "frontend/onnx/sequences.h"
@@ -15,7 +16,8 @@ namespace carnot::onnx {
 
 class Importer {
  public:
-  Importer(const OnnxModel& model, const ImportOptions& options);
+  // Reads the choices that were made, adds those that the model asks for.
+  Importer(const OnnxModel& model, const ImportOptions& options, BranchChoices& choices);
   std::vector<UnsupportedNode> unsupported() const;
   Graph run();
 
@@ -75,6 +77,13 @@ class Importer {
                                const Body& caller);
   OpenBody openBody(Scope& outer) const;
   std::vector<Item> importIf(const OnnxCall& call, Scope& outer, const Body& caller);
+  // One branch, for shapes that take it; a guard refuses others.
+  std::vector<Item> importBranch(const OnnxCall& call, const Value* condition, bool holds,
+                                 Scope& outer, const Body& caller);
+  // How the condition comes out at the sizes that the engine is built for; true where they do not
+  // tell.
+  bool usual(const Value* condition, const Target& target) const;
+  std::optional<int64_t> usualDim(const Dim& dim, const Target& target) const;
   std::vector<Item> importLoop(const OnnxCall& call, Scope& outer, const Body& caller);
   std::vector<Item> importScan(const OnnxCall& call, Scope& outer, const Body& caller);
   std::vector<Item> scanSlices(const OnnxCall& call, const std::vector<Value*>& inputs,
@@ -96,11 +105,13 @@ class Importer {
 
   const OnnxModel& model_;
   const ImportOptions& options_;
+  BranchChoices& choices_;
   Target main_{std::make_shared<Graph>(), nullptr};
   Graph& graph_;
   OnnxTensorLoader tensors_;
   std::unordered_map<std::string, const OnnxFunction*> functions_;
   std::unordered_set<const Value*> named_;
+  std::unordered_map<std::string, int64_t> usualSizes_;  // of the model's symbols
   size_t nodeCount_ = 0;
   bool deferred_ = false;  // some node's operands are known at run time only
 };

@@ -16,6 +16,12 @@ TensorType Target::typeHere(const TensorType& type) {
   return {type.dtype, std::move(shape)};
 }
 
+const Dim* Target::outerDim(const std::string& symbol) const {
+  for (const auto& [around, here] : dims_)
+    if (here.asSymbol() == symbol) return &around;
+  return nullptr;
+}
+
 Value* Target::capture(Value* value) {
   auto [found, fresh] = inner_.try_emplace(value, nullptr);
   if (!fresh) return found->second;

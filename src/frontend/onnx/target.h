@@ -23,6 +23,8 @@ class Target {
   Value* capture(Value* value);
   // Its type in symbols of this graph: one for each different dim that is no number.
   TensorType typeHere(const TensorType& type);
+  // The outer graph's dim that one of those symbols stands for; null for others.
+  const Dim* outerDim(const std::string& symbol) const;
   // The outer tensors captured as inputs, in order.
   const std::vector<Value*>& captured() const { return order_; }
 
