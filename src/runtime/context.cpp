@@ -43,6 +43,10 @@ EngineContext::EngineContext(std::shared_ptr<const LoadedEngine> keepAlive,
   }
   segmentArguments_.push_back(argumentTensors_.size());
   arguments_.resize(argumentTensors_.size());
+  size_t most = 0;
+  for (const EngineStep& step : engine_.steps)
+    most = std::max(most, step.inputs.size() + step.outputs.size());
+  turnArguments_.resize(most);
   for (size_t i = 0; i < pointers_.size(); ++i)
     if (engine_.tensors[i].kind == Kind::Constant)
       pointers_[i] = const_cast<void*>(state_.weights[engine_.tensors[i].weight]);
@@ -73,9 +77,19 @@ void EngineContext::issue(size_t first, size_t last, After after) {
   const ShapePlan& plan = *plans_[segmentOf(first)];
   size_t step = first;
   try {
-    for (; step < last; ++step) {
-      plan.executables[step]->run(argumentsOfStep(step, plan));
-      after(step);
+    auto slices = plan.slices.begin();
+    while (step < last) {
+      if (slices == plan.slices.end() || step < slices->first) {
+        plan.executables[step]->run(argumentsOfStep(step, plan));
+        after(step++);
+        continue;
+      }
+      for (int64_t turn = 0; turn < slices->turns; ++turn)
+        for (step = slices->first; step < slices->last; ++step) {
+          plan.executables[step]->run(argumentsOfTurn(step, plan, turn * slices->images));
+          after(step);
+        }
+      ++slices;
     }
   } catch (Error& error) {
     error.within("step " + engine_.steps[step].name);
@@ -170,11 +184,19 @@ ExecutionContext::RunParts EngineContext::runParts() {
 void EngineContext::runProfiled(std::vector<StepTime>& times) {
   size_t steps = engine_.steps.size();
   times.resize(steps);
-  while (events_.size() <= steps) events_.push_back(state_.device->createEvent());
-  events_[0]->record(*stream_);
-  runSegments([&](size_t step) { events_[step + 1]->record(*stream_); });
-  for (size_t step = 0; step < steps; ++step)
-    times[step] = {static_cast<int>(step), events_[step + 1]->millisecondsSince(*events_[step])};
+  std::vector<size_t> order;  // of the steps: those in slices run several times
+  auto record = [&](size_t event) {
+    if (event == events_.size()) events_.push_back(state_.device->createEvent());
+    events_[event]->record(*stream_);
+  };
+  record(0);
+  runSegments([&](size_t step) {
+    order.push_back(step);
+    record(order.size());
+  });
+  for (size_t step = 0; step < steps; ++step) times[step] = {static_cast<int>(step), 0};
+  for (size_t i = 0; i < order.size(); ++i)
+    times[order[i]].milliseconds += events_[i + 1]->millisecondsSince(*events_[i]);
 }
 
 void EngineContext::runWatched(const Watcher& watcher) {
@@ -196,7 +218,18 @@ void EngineContext::runWatched(const Watcher& watcher) {
       watcher(static_cast<int>(step), tensor, TensorView{data, declared.dtype, dims});
     }
   };
-  runSegments(watch);
+  prepare();
+  if (plans_[0]->slices.empty()) return runSegments(watch);
+  struct Whole {  // while it lives, steps leave whole tensors
+    explicit Whole(EngineContext& context) : context(context) { context.planWhole(true); }
+    ~Whole() { context.planWhole(false); }
+    EngineContext& context;
+  };
+  {
+    const Whole whole(*this);
+    runSegments(watch);
+  }
+  prepare();
 }
 
 RunArguments EngineContext::argumentsOfStep(size_t step, const ShapePlan& plan) {
@@ -206,6 +239,23 @@ RunArguments EngineContext::argumentsOfStep(size_t step, const ShapePlan& plan) 
   arguments.inputs = arguments_.data() + argumentStarts_[2 * step];
   arguments.outputs = arguments_.data() + argumentStarts_[2 * step + 1];
   arguments.workspace = static_cast<std::byte*>(arena_.data()) + plan.workspaces[step];
+  return arguments;
+}
+
+RunArguments EngineContext::argumentsOfTurn(size_t step, const ShapePlan& plan,
+                                            int64_t firstImage) {
+  RunArguments arguments = argumentsOfStep(step, plan);
+  const size_t inputs = argumentStarts_[2 * step], outputs = argumentStarts_[2 * step + 1];
+  const size_t count = outputs - inputs + engine_.steps[step].outputs.size();
+  for (size_t i = 0; i < count; ++i) {
+    const int32_t tensor = argumentTensors_[inputs + i];
+    turnArguments_[i] = arguments_[inputs + i];
+    if (tensor >= 0)
+      turnArguments_[i] = static_cast<std::byte*>(turnArguments_[i]) +
+                          static_cast<size_t>(firstImage) * plan.imageBytes[tensor];
+  }
+  arguments.inputs = turnArguments_.data();
+  arguments.outputs = turnArguments_.data() + (outputs - inputs);
   return arguments;
 }
 

@@ -66,8 +66,10 @@ void EngineContext::prepare() {
                   fmt::format("no shape for input {}", engine_.tensors[engine_.inputs[i]].name),
                   "a shape for each input", "set it before the run");
   for (auto& plan : plans_) plan = nullptr;
-  std::shared_ptr<const ShapePlan> plan = state_.plans.find(inputDims_);
-  if (!plan) plan = state_.plans.insert(inputDims_, makeShapePlan(state_, inputDims_));
+  planKey_ = inputDims_;
+  if (whole_) planKey_.push_back(-1);  // no dim is negative
+  std::shared_ptr<const ShapePlan> plan = state_.plans.find(planKey_);
+  if (!plan) plan = state_.plans.insert(planKey_, makeShapePlan(state_, inputDims_, whole_));
   checkProfiles(*plan);
   plans_[0] = std::move(plan);
   shapesDirty_ = false;

@@ -87,6 +87,13 @@ class EngineContext final : public ExecutionContext {
   void checkOverlap(const char* written, int32_t a, const void* atA, const char* what, int32_t b,
                     const void* atB) const;
   RunArguments argumentsOfStep(size_t step, const ShapePlan& plan);
+  // Of a step that runs in slices, from this image of the batch on; until the next call.
+  RunArguments argumentsOfTurn(size_t step, const ShapePlan& plan, int64_t firstImage);
+  // Plans without slices from the next run on, so that steps leave whole tensors; or with them.
+  void planWhole(bool whole) {
+    whole_ = whole;
+    shapesDirty_ = true;
+  }
   // Steps of one segment, none of which finds dims.
   template <typename After>
   void issue(size_t first, size_t last, After after);
@@ -137,6 +144,7 @@ class EngineContext final : public ExecutionContext {
   std::vector<size_t> inputStarts_;
   std::vector<char> shapeSet_;
   bool shapesDirty_ = true;
+  bool whole_ = false;
   std::vector<std::shared_ptr<const ShapePlan>> plans_;  // of each segment
   std::vector<int64_t> symbolValues_;                    // known so far in this run
   std::vector<int64_t> planKey_;
@@ -152,7 +160,7 @@ class EngineContext final : public ExecutionContext {
   std::vector<void*> pointers_;           // of each tensor
   std::vector<int32_t> argumentTensors_;  // of all steps, inputs then outputs
   std::vector<size_t> argumentStarts_;    // two each step
-  std::vector<void*> arguments_;
+  std::vector<void*> arguments_, turnArguments_;
   std::vector<size_t> segmentArguments_;                // where each segment's start, and the end
   std::vector<std::unique_ptr<ControlStep>> controls_;  // of each step
   std::vector<ControlStep::Input> controlInputs_;

@@ -45,8 +45,9 @@ class Planner {
         level_(static_cast<int32_t>(segment)),
         segment_(state.segments[segment]) {}
 
-  std::shared_ptr<const ShapePlan> make(std::span<const int64_t> inputDims) {
+  std::shared_ptr<const ShapePlan> make(std::span<const int64_t> inputDims, bool whole) {
     inputDims_ = inputDims;
+    whole_ = whole;
     resolveSymbols();
     checkInputs();
     return plan();
@@ -64,6 +65,7 @@ class Planner {
     placeViews();
     fillContents();
     chooseVariants();
+    slice();
     specialize();
     placeMemory();
     return std::make_shared<const ShapePlan>(std::move(plan_));
@@ -150,10 +152,10 @@ class Planner {
       int64_t count = physicalCount(tensor.layout, std::span(plan_.dims).subspan(start));
       size_t bytes = dtypeBytes(tensor.dtype, count);
       if (bytes > mostTensorBytes(*state_.device))
-        throw Error(ErrorCode::OutOfMemory,
-                    fmt::format("tensor {} of {} bytes", tensor.name, bytes),
-                    fmt::format("at most {}, the memory that there is", mostTensorBytes(*state_.device)),
-                    "give smaller inputs");
+        throw Error(
+            ErrorCode::OutOfMemory, fmt::format("tensor {} of {} bytes", tensor.name, bytes),
+            fmt::format("at most {}, the memory that there is", mostTensorBytes(*state_.device)),
+            "give smaller inputs");
       plan_.bytes.push_back(bytes);
     }
   }
@@ -259,16 +261,39 @@ class Planner {
     }
   }
 
+  void slice() {
+    if (!whole_) plan_.slices = findSlices(state_, plan_);
+    if (plan_.slices.empty()) return;
+    plan_.imageBytes.assign(engine_.tensors.size(), 0);
+    for (int32_t i : segment_.tensors)
+      for (const Slices& slices : plan_.slices) {
+        if (!isSliced(engine_.tensors[i], slices)) continue;
+        plan_.imageBytes[i] = plan_.bytes[i] / static_cast<size_t>(slices.images * slices.turns);
+        if (!staysWithin(state_, i, slices)) continue;
+        plan_.imageBytes[i] = 0;
+        break;
+      }
+  }
+
+  // Null for a step that runs once.
+  const Slices* slicesOf(size_t step) const {
+    for (const Slices& slices : plan_.slices)
+      if (step >= slices.first && step < slices.last) return &slices;
+    return nullptr;
+  }
+
   void specialize() {
     plan_.executables.resize(engine_.steps.size());
-    std::map<std::string, int64_t> symbols;
+    std::map<std::string, int64_t> allSymbols;
     for (size_t i = 0; i < plan_.symbolValues.size(); ++i)
-      symbols.emplace(state_.symbolNames[i], plan_.symbolValues[i]);
-    auto shapesOf = [&](const std::vector<int32_t>& tensors) {
+      allSymbols.emplace(state_.symbolNames[i], plan_.symbolValues[i]);
+    auto shapesOf = [&](const std::vector<int32_t>& tensors, const Slices* slices) {
       std::vector<std::vector<int64_t>> all;
       for (int32_t tensor : tensors) {
         auto dims = tensor >= 0 ? plan_.dimsOf(tensor) : std::span<const int64_t>();
         all.emplace_back(dims.begin(), dims.end());
+        if (slices && tensor >= 0 && isSliced(engine_.tensors[tensor], *slices))
+          all.back()[0] = slices->images;
       }
       return all;
     };
@@ -294,11 +319,14 @@ class Planner {
         const EngineStep& step = engine_.steps[i];
         if (step.control != EngineStep::Control::None) continue;
         const bool found = segment_.finds && i + 1 == static_cast<int64_t>(segment_.last);
+        const Slices* slices = slicesOf(static_cast<size_t>(i));
+        std::map<std::string, int64_t> symbols = allSymbols;
+        if (slices) symbols[state_.symbolNames[slices->symbol]] = slices->images;
         try {
           plan_.executables[i] = state_.kernels[i][plan_.variants[i]]->specialize(
-              {shapesOf(step.inputs),
+              {shapesOf(step.inputs, slices),
                found ? std::vector<std::vector<int64_t>>(step.outputs.size())
-                     : shapesOf(step.outputs),
+                     : shapesOf(step.outputs, slices),
                symbols, formatsOf(step.inputs), formatsOf(step.outputs), found});
         } catch (Error& error) {
           error.within("step " + step.name);
@@ -330,7 +358,7 @@ class Planner {
             (static_cast<int64_t>(plan_.bytes[i]) + kAlignment - 1) / kAlignment * kAlignment;
         continue;
       }
-      lifetimes.push_back({static_cast<int64_t>(plan_.bytes[i]), life.first, life.last});
+      lifetimes.push_back(lifetimeOf(index));
       places.push_back(&plan_.places[i]);
     }
     for (size_t i = segment_.first; i < segment_.last; ++i) {
@@ -347,19 +375,38 @@ class Planner {
     plan_.lowerBoundBytes = liveBytesBound(lifetimes);
   }
 
+  // Of an activation, in steps. Where steps run in turns, what stays within them is as large as a
+  // turn needs it, and the rest is there from the first of them to the last.
+  Lifetime lifetimeOf(int32_t tensor) const {
+    const LoadedEngine::State::Life& life = state_.lives[tensor];
+    Lifetime lifetime{static_cast<int64_t>(plan_.bytes[tensor]), life.first, life.last};
+    for (const Slices& slices : plan_.slices) {
+      const auto first = static_cast<int32_t>(slices.first),
+                 last = static_cast<int32_t>(slices.last) - 1;
+      if (staysWithin(state_, tensor, slices)) {
+        if (isSliced(engine_.tensors[tensor], slices)) lifetime.bytes /= slices.turns;
+      } else {
+        if (life.first >= first && life.first <= last) lifetime.first = first;
+        if (life.last >= first && life.last <= last) lifetime.last = last;
+      }
+    }
+    return lifetime;
+  }
+
   const LoadedEngine::State& state_;
   const EngineData& engine_;
   const int32_t level_;
   const LoadedEngine::State::Segment& segment_;
   std::span<const int64_t> inputDims_;
+  bool whole_ = false;
   ShapePlan plan_;
 };
 
 }  // namespace
 
 std::shared_ptr<const ShapePlan> makeShapePlan(const LoadedEngine::State& state,
-                                               std::span<const int64_t> inputDims) {
-  return Planner(state, 0).make(inputDims);
+                                               std::span<const int64_t> inputDims, bool whole) {
+  return Planner(state, 0).make(inputDims, whole);
 }
 
 std::shared_ptr<const ShapePlan> makeSegmentPlan(const LoadedEngine::State& state, size_t segment,

@@ -7,6 +7,7 @@
 
 #include "kernels/kernel.h"
 #include "runtime/runtime.h"
+#include "runtime/slices.h"
 
 namespace carnot {
 
@@ -27,7 +28,11 @@ struct ShapePlan {
   std::vector<char> kept;                                // 1: not in the arena but what is kept
   std::vector<int64_t> workspaces;                       // of each step in the arena
   std::vector<int> variants;                             // of each step
-  std::vector<std::unique_ptr<Executable>> executables;  // of each step
+  std::vector<std::unique_ptr<Executable>> executables;  // of each step, of one turn in `slices`
+  std::vector<Slices> slices;                            // in order, apart
+  // Of each tensor, if there are slices: from one image to the next; 0 where the same memory serves
+  // each turn, or all.
+  std::vector<size_t> imageBytes;
   // Of each Shape tensor, others null: contents in the device's memory, which one of the next
   // holds.
   std::vector<const void*> contents;
@@ -39,9 +44,10 @@ struct ShapePlan {
 };
 
 // The plan of segment 0. `inputDims`: dims of all inputs in order, each of its declared rank.
-// Throws Error (InvalidArgument) when they contradict each other or a guard.
+// `whole`: every tensor is there as a whole once its step ran, nothing runs in slices. Throws Error
+// (InvalidArgument) when the dims contradict each other or a guard.
 std::shared_ptr<const ShapePlan> makeShapePlan(const LoadedEngine::State& state,
-                                               std::span<const int64_t> inputDims);
+                                               std::span<const int64_t> inputDims, bool whole);
 // The plan of a later one, given the values of its symbols.
 std::shared_ptr<const ShapePlan> makeSegmentPlan(const LoadedEngine::State& state, size_t segment,
                                                  std::span<const int64_t> symbolValues);

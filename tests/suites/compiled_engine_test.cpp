@@ -188,6 +188,61 @@ TEST_P(CompiledEngine, KeepsMemoryNearTheLeast) {
   }
 }
 
+// As many images of 64 x 64 pixels as outgrow the caches by far.
+int64_t manyImages() {
+  const DeviceTraits traits = deviceTraits("cpu", 2);
+  return static_cast<int64_t>(traits.l2Bytes) * traits.threads * 4 / (64 * 64 * 16 * 4) + 3;
+}
+
+TEST(SlicedEngine, GivesWhatEachImageGivesAlone) {
+  auto engine = LoadedEngine::create(compiled(kNetworks[0]));
+  const int64_t images = manyImages();
+  Session one(engine), all(engine);
+  const std::vector<std::vector<float>> first = one.at({1, 64, 64});
+  const std::vector<std::vector<float>> together = all.at({images, 64, 64});
+  // What flows between layers is there for a few images at a time.
+  EXPECT_LT(all.context().memory().arenaBytes, images * one.context().memory().arenaBytes * 3 / 4);
+  for (size_t i = 0; i < first.size(); ++i)
+    for (size_t k = 0; k < first[i].size(); ++k) ASSERT_EQ(together[i][k], first[i][k]);
+
+  AllocationCounter counter;
+  all.context().run();
+  EXPECT_EQ(counter.count(), 0);
+  std::vector<StepTime> times;
+  all.context().runProfiled(times);
+  for (const StepTime& time : times) EXPECT_GT(time.milliseconds, 0);
+  size_t watched = 0;
+  all.context().runWatched([&](int, int, const TensorView& view) {
+    EXPECT_EQ(view.dims[0], images);
+    for (int64_t k = 0; k < view.count(); k += 1021) EXPECT_TRUE(std::isfinite(view.loadDouble(k)));
+    ++watched;
+  });
+  EXPECT_GE(watched, engine->engine().steps.size());
+  EXPECT_EQ(all.context().outputShape(0)[0], images);
+  EXPECT_EQ(all.at({images, 64, 64}), together);
+}
+
+TEST(SlicedEngine, AgreesWhereImagesMeet) {
+  const Network network{"AcrossTheBatch",
+                        R"(graph across
+input %x : float32[batch, 16, height, width]
+const %w : float32[16, 1, 3, 3] = ...
+%c : float32[batch, 16, height, width] = Conv{dilations=[1, 1], group=16, pads=[1, 1, 1, 1], strides=[1, 1]}(%x, %w)
+%s : float32[batch, 16, height, width] = Softmax{axis=0}(%c)
+%d : float32[batch, 16, height, width] = Conv{dilations=[1, 1], group=16, pads=[1, 1, 1, 1], strides=[1, 1]}(%s, %w)
+%a : float32[batch, 16, height, width] = Add(%d, %x)
+%m : float32[1, 16, height, width] = Reduce{axes=[0], keepDims=true, kind=1}(%a)
+%y : float32[batch, 16, height, width] = Sub(%a, %m)
+output %y
+)",
+                        {}};
+  Session fast(LoadedEngine::create(compiled(network)));
+  Session slow(LoadedEngine::create(compiled(network, true)));
+  const std::vector<int64_t> point{manyImages(), 64, 64};
+  const auto& has = fast.at(point);
+  expectClose(has, slow.at(point));
+}
+
 TEST_P(CompiledEngine, AllocatesNothingOnceAShapeHasRun) {
   Session run(LoadedEngine::create(compiled(GetParam())));
   for (const std::vector<int64_t>& point : GetParam().points) {
