@@ -92,6 +92,12 @@ ScalarValue boundedExp(ScalarValue x, double most, const MathTarget& target) {
 
 ScalarValue exp(ScalarValue x, const MathTarget& target) { return boundedExp(x, 88.8, target); }
 
+ScalarValue powerOfTwo(ScalarValue x, const MathTarget& target) {
+  const ScalarValue bounded = atLeast(x, -160);
+  const ScalarValue n = unary(ScalarOp::RoundEven, bounded);
+  return scaled(exp2Fraction(bounded - n), n, target);
+}
+
 // x = 2^k (1 + f), 1 + f from the root of 1/2 to the root of 2.
 ScalarValue log(ScalarValue x) {
   ScalarBuilder& b = *x.builder;

@@ -25,6 +25,8 @@ ScalarValue withSign(ScalarValue x, ScalarValue y);
 
 // F32 in F32.
 ScalarValue exp(ScalarValue x, const MathTarget& target);
+// 2^x for x up to 127; 0 below -160.
+ScalarValue powerOfTwo(ScalarValue x, const MathTarget& target);
 ScalarValue log(ScalarValue x);
 ScalarValue erf(ScalarValue x, const MathTarget& target);
 ScalarValue tanh(ScalarValue x, const MathTarget& target);

@@ -9,6 +9,7 @@
 #include "codegen/cpu/assembler.h"
 #include "codegen/cpu/machine_code.h"
 #include "codegen/cpu/scalar_emitter.h"
+#include "codegen/lower_math_functions.h"
 
 namespace carnot {
 namespace {
@@ -19,24 +20,38 @@ using Xbyak::Xmm;
 
 constexpr float kHidden = -std::numeric_limits<float>::infinity();
 
-// A score with its mask: Input 0 and, if there is a mask, Input 1.
+constexpr double kLog2E = 1.4426950408889634;
+
+// Whether scores are scaled only as they are raised to powers: the largest stays the largest.
+bool scalesLate(const SoftmaxRowsSpec& spec) {
+  return spec.mask == SoftmaxRowsSpec::Mask::None && spec.scale > 0;
+}
+
+// What a score is multiplied by to be a power of two's exponent.
+double factorOf(const SoftmaxRowsSpec& spec) { return static_cast<double>(spec.scale) * kLog2E; }
+
+// A score with its mask, as an exponent of 2: Input 0 and, if there is a mask, Input 1.
 ScalarProgram maskedScore(const SoftmaxRowsSpec& spec) {
   ScalarBuilder builder;
   ScalarValue score = builder.input(0, DType::F32);
-  if (spec.scale != 1) score = score * static_cast<double>(spec.scale);
+  if (!scalesLate(spec)) score = score * factorOf(spec);
   if (spec.mask == SoftmaxRowsSpec::Mask::Add)
-    score = score + builder.input(1, DType::F32);
+    score = score + builder.input(1, DType::F32) * kLog2E;
   else if (spec.mask == SoftmaxRowsSpec::Mask::Keep)
     score = builder.select(builder.input(1, DType::Bool), score,
                            builder.constant(DType::F32, static_cast<double>(kHidden)));
   return std::move(builder).finish({&score, 1});
 }
 
-// exp(Input 0 - Input 1).
-ScalarProgram exponential() {
+// 2^(factor * Input 0 - Input 1).
+ScalarProgram power(double factor, IsaSet isa) {
   ScalarBuilder builder;
-  ScalarValue value =
-      builder.unary(ScalarOp::Exp, builder.input(0, DType::F32) - builder.input(1, DType::F32));
+  const ScalarValue score = builder.input(0, DType::F32), shift = builder.input(1, DType::F32);
+  const ScalarValue exponent = factor == 1
+                                   ? score - shift
+                                   : builder.fma(score, builder.constant(DType::F32, factor),
+                                                 builder.unary(ScalarOp::Neg, shift));
+  const ScalarValue value = lowered::powerOfTwo(exponent, {.ldexp = isa.has(Isa::Avx512)});
   return std::move(builder).finish({&value, 1});
 }
 
@@ -46,7 +61,8 @@ class Generator : public Assembler {
       : Assembler(spec.isa),
         spec_(spec),
         score_(*this, maskedScore(spec), vectorBytes()),
-        exponential_(*this, exponential(), vectorBytes()) {}
+        power_(*this, power(scalesLate(spec) ? factorOf(spec) : 1, spec.isa), vectorBytes()),
+        factor_(*this, power(1, spec.isa), vectorBytes()) {}
   std::shared_ptr<const MachineCode> generate();
 
  private:
@@ -61,7 +77,9 @@ class Generator : public Assembler {
   Xbyak::RegExp shiftAt() const {
     return rsp + emitterBytes();
   }  // what a row subtracts, as a vector
-  int emitterBytes() const { return std::max(score_.stackBytes(), exponential_.stackBytes()); }
+  int emitterBytes() const {
+    return std::max({score_.stackBytes(), power_.stackBytes(), factor_.stackBytes()});
+  }
   EmitterRegisters registers() const;
   void scoreVector(bool partial);
   void scoreRow();
@@ -73,7 +91,7 @@ class Generator : public Assembler {
   void combineLanes(int reg, Combine combine);
 
   const SoftmaxRowsSpec spec_;
-  const ScalarEmitter score_, exponential_;
+  const ScalarEmitter score_, power_, factor_;
 };
 
 #define ARGUMENT(field) (ptr[args + static_cast<int>(offsetof(SoftmaxRowsArguments, field))])
@@ -134,7 +152,7 @@ void Generator::scoreVector(bool partial) {
     vmovups(wide(kFirstFree), ptr[rax + rcx * 4]);
     vblendvps(wide(kValue), wide(kHiddenLanes), wide(kValue), wide(kFirstFree));
   }
-  vmovups(ptr[row + at], wide(kValue));
+  if (partial || !scalesLate(spec_)) vmovups(ptr[row + at], wide(kValue));
   vmaxps(wide(kBest), wide(kBest), wide(kValue));
 }
 
@@ -205,6 +223,10 @@ void Generator::combineLanes(int reg, Combine combine) {
 // The new maximum, what to subtract, and the factor for what came before.
 void Generator::shiftRow() {
   combineLanes(kBest, &Xbyak::CodeGenerator::vmaxps);
+  if (scalesLate(spec_)) {
+    loadConstant32(single(kValue), std::bit_cast<uint32_t>(static_cast<float>(factorOf(spec_))));
+    vmulss(single(kBest), single(kBest), single(kValue));
+  }
   mov(scratch, ARGUMENT(maxima));
   vmovss(single(kValue), ptr[scratch + rowIndex * 4]);
   vmaxss(single(kBest), single(kBest), single(kValue));
@@ -219,8 +241,8 @@ void Generator::shiftRow() {
   vbroadcastss(wide(kBest), single(kBest));
   vmovups(ptr[shiftAt()], wide(kBest));
   vbroadcastss(wide(kValue), single(kValue));
-  exponential_.emit(registers(), {VectorSource::inRegister(kValue), VectorSource::dense(shiftAt())},
-                    {VectorSink::inRegister(kValue)});
+  factor_.emit(registers(), {VectorSource::inRegister(kValue), VectorSource::dense(shiftAt())},
+               {VectorSink::inRegister(kValue)});
   mov(scratch, ARGUMENT(factors));
   vmovss(ptr[scratch + rowIndex * 4], single(kValue));
 }
@@ -232,11 +254,11 @@ void Generator::exponentialRow() {
   L(loop);
   cmp(at, end);
   jge(done, T_NEAR);
-  exponential_.emit(registers(), {VectorSource::dense(row + at), VectorSource::dense(shiftAt())},
-                    {VectorSink::call([this](const Xmm& value) {
-                      vmovups(ptr[row + at], value);
-                      vaddps(wide(kSum), wide(kSum), value);
-                    })});
+  power_.emit(registers(), {VectorSource::dense(row + at), VectorSource::dense(shiftAt())},
+              {VectorSink::call([this](const Xmm& value) {
+                vmovups(ptr[row + at], value);
+                vaddps(wide(kSum), wide(kSum), value);
+              })});
   add(at, vectorBytes());
   jmp(loop, T_NEAR);
   L(done);

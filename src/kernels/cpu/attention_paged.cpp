@@ -46,7 +46,7 @@ void merge(const Partial& to, const Partial& from, int64_t size) {
     return;
   }
   const float most = std::max(*to.most, *from.most);
-  const float mine = std::exp(*to.most - most), other = std::exp(*from.most - most);
+  const float mine = std::exp2(*to.most - most), other = std::exp2(*from.most - most);
   for (int64_t i = 0; i < size; ++i) to.out[i] = to.out[i] * mine + from.out[i] * other;
   *to.sum = *to.sum * mine + *from.sum * other;
   *to.most = most;

@@ -8,7 +8,7 @@
 #include "codegen/cpu/softmax_rows.h"
 #include "kernels/attention_problem.h"
 #include "kernels/cpu/anchored.h"
-#include "kernels/cpu/pack_panels.h"
+#include "kernels/cpu/copy_tiles.h"
 #include "kernels/cpu/tile_kernels.h"
 #include "ops/attention.h"
 
@@ -71,6 +71,16 @@ class AttentionExecutable : public Executable {
     float *keys, *values, *scores, *maxima, *sums, *factors, *inverses;
   };
 
+  // What comes next, to be fetched into the second cache meanwhile: heads lie in pieces too short
+  // for the processor to foresee the next. Of the next head's keys and values a share of the rows.
+  struct Ahead {
+    const float *keys = nullptr, *values = nullptr;
+    Range rows;
+    const float* queries = nullptr;
+    float* out = nullptr;
+    int64_t queryRows = 0;
+  };
+
   void makeBlock(int64_t rows, Block& block) const;
   int64_t scratchFloats() const {
     return keyFloats_ + valueFloats_ + blocks_.size * (kScoreStride + 4);
@@ -79,9 +89,14 @@ class AttentionExecutable : public Executable {
   void packKeys(const float* keys, float* out) const;
   const float* gatherValues(const float* values, float* out) const;
   void runBlock(const RunArguments& arguments, int64_t plane, int64_t query, int64_t rows,
-                const float* values, const Block& block, const Scratch& scratch) const;
+                const float* values, const Block& block, const Scratch& scratch,
+                const Ahead& ahead) const;
   void score(const Block& block, const float* q, const Scratch& scratch, Range keys,
-             int64_t visible) const;
+             int64_t visible, const Ahead* ahead) const;
+  void fetch(const Ahead& ahead, int64_t step, int64_t steps) const;
+  int64_t keyPlaneOf(int64_t plane) const {
+    return plane / heads_ * keyHeads_ + plane % heads_ / (heads_ / keyHeads_);
+  }
   void mix(const Block& block, Stage stage, const float* v, int64_t keys, float* out,
            const Scratch& scratch) const;
   int64_t panelKeys() const { return int64_t{kScoreVectors} * lanes_; }
@@ -92,6 +107,7 @@ class AttentionExecutable : public Executable {
   }
 
   const BoundAttention& owner_;
+  const CopyTiles& tiles_;
   const Causal causal_;
   const int64_t lanes_, size_, valueSize_;
   AttentionPlace q_, k_, v_, out_;
@@ -155,6 +171,7 @@ class BoundAttention : public BoundKernel {
 
 AttentionExecutable::AttentionExecutable(const BoundAttention& owner, const ConcreteShapes& shapes)
     : owner_(owner),
+      tiles_(owner.lanes() == 16 ? copyTilesAvx512() : copyTilesAvx2()),
       causal_(owner.analysis_.causal),
       lanes_(owner.lanes()),
       size_(owner.analysis_.size),
@@ -256,27 +273,52 @@ void AttentionExecutable::runPart(const RunArguments& arguments, int part) const
   const float* values = nullptr;
   for (int64_t unit = units.begin; unit < units.end; ++unit) {
     const int64_t plane = unit / blocks_.count(), index = unit % blocks_.count();
-    const int64_t keyPlane = plane / heads_ * keyHeads_ + plane % heads_ / (heads_ / keyHeads_);
+    const int64_t keyPlane = keyPlaneOf(plane);
+    auto of = [&](size_t i, const AttentionPlace& place, int64_t key) {
+      return static_cast<const float*>(arguments.inputs[owner_.positions_[i]]) +
+             place.offset(key / keyHeads_, key % keyHeads_, 0);
+    };
     if (keyPlane != packedPlane) {
-      auto of = [&](size_t i, const AttentionPlace& place) {
-        return static_cast<const float*>(arguments.inputs[owner_.positions_[i]]) +
-               place.offset(keyPlane / keyHeads_, keyPlane % keyHeads_, 0);
-      };
-      packKeys(of(1, k_), scratch.keys);
-      values = gatherValues(of(2, v_), scratch.values);
+      packKeys(of(1, k_, keyPlane), scratch.keys);
+      values = gatherValues(of(2, v_, keyPlane), scratch.values);
     }
     packedPlane = keyPlane;
+    Ahead ahead;
+    if (unit + 1 < units.end) {
+      const int64_t next = (unit + 1) / blocks_.count(), place = (unit + 1) % blocks_.count();
+      const int64_t row = blocks_.firstRow(place);
+      ahead.queries = static_cast<const float*>(arguments.inputs[owner_.positions_[0]]) +
+                      q_.offset(next / heads_, next % heads_, row);
+      ahead.out = static_cast<float*>(arguments.outputs[0]) +
+                  out_.offset(next / heads_, next % heads_, row);
+      ahead.queryRows = blocks_.firstRow(place + 1) - row;
+    }
+    if ((plane + 1) * blocks_.count() < units.end && keyPlaneOf(plane + 1) != keyPlane) {
+      ahead.keys = of(1, k_, keyPlaneOf(plane + 1));
+      ahead.values = of(2, v_, keyPlaneOf(plane + 1));
+      ahead.rows = partOf(keys_, index, blocks_.count());
+    }
     const int64_t query = blocks_.firstRow(index), rows = blocks_.firstRow(index + 1) - query;
     runBlock(arguments, plane, query, rows, values, index < blocks_.large ? large_ : small_,
-             scratch);
+             scratch, ahead);
   }
 }
 
 void AttentionExecutable::packKeys(const float* keys, float* out) const {
   for (int64_t key = 0; key < keys_; key += panelKeys()) {
     const int64_t columns = std::min(panelKeys(), keys_ - key);
-    packPanel(keys + key * k_.rowStride, k_.rowStride, true, size_, columns,
-              (columns + lanes_ - 1) / lanes_ * lanes_, out + key * size_);
+    const int64_t width = (columns + lanes_ - 1) / lanes_ * lanes_;
+    float* panel = out + key * size_;
+    tiles_.transpose[2]({.from = reinterpret_cast<const char*>(keys + key * k_.rowStride),
+                         .to = reinterpret_cast<char*>(panel),
+                         .rows = size_,
+                         .columns = columns,
+                         .fromRow = 4,
+                         .fromColumn = k_.rowStride * 4,
+                         .toRow = width * 4,
+                         .toColumn = 4});
+    for (int64_t i = 0; i < size_ && columns < width; ++i)
+      std::fill(panel + i * width + columns, panel + (i + 1) * width, 0.0f);
   }
 }
 
@@ -288,9 +330,26 @@ const float* AttentionExecutable::gatherValues(const float* values, float* out) 
   return out;
 }
 
+// The `step`-th of so many shares.
+void AttentionExecutable::fetch(const Ahead& ahead, int64_t step, int64_t steps) const {
+  auto rowAt = [](const float* row, int64_t floats) {
+    for (int64_t i = 0; i < floats; i += 16) __builtin_prefetch(row + i, 0, 2);
+  };
+  const Range keys = partOf(ahead.rows.size(), step, steps);
+  for (int64_t row = ahead.rows.begin + keys.begin; row < ahead.rows.begin + keys.end; ++row) {
+    rowAt(ahead.keys + row * k_.rowStride, size_);
+    rowAt(ahead.values + row * v_.rowStride, valueSize_);
+  }
+  const Range queries = partOf(ahead.queryRows, step, steps);
+  for (int64_t row = queries.begin; row < queries.end; ++row) {
+    rowAt(ahead.queries + row * q_.rowStride, size_);
+    rowAt(ahead.out + row * out_.rowStride, valueSize_);
+  }
+}
+
 // Scores of the block's queries with the first `visible` of `keys`.
 void AttentionExecutable::score(const Block& block, const float* q, const Scratch& scratch,
-                                Range keys, int64_t visible) const {
+                                Range keys, int64_t visible, const Ahead* ahead) const {
   const int64_t zero = 0;
   void* to = nullptr;
   BrgemmArguments tile{
@@ -300,6 +359,7 @@ void AttentionExecutable::score(const Block& block, const float* q, const Scratc
     const int64_t key = keys.begin + column;
     const int64_t vectors = (std::min(panelKeys(), keys_ - key) + lanes_ - 1) / lanes_;
     tile.b = scratch.keys + key * size_;
+    if (ahead) fetch(*ahead, column / panelKeys(), (visible + panelKeys() - 1) / panelKeys());
     for (int small = 0; small < 2; ++small) {
       const RowTiles& tiles = block.scoreTiles;
       tile.c.tiles = small ? tiles.small : tiles.large;
@@ -342,7 +402,7 @@ void AttentionExecutable::mix(const Block& block, Stage stage, const float* v, i
 
 void AttentionExecutable::runBlock(const RunArguments& arguments, int64_t plane, int64_t query,
                                    int64_t rows, const float* values, const Block& block,
-                                   const Scratch& scratch) const {
+                                   const Scratch& scratch, const Ahead& ahead) const {
   const int64_t batch = plane / heads_, head = plane % heads_;
   const float* q = static_cast<const float*>(arguments.inputs[owner_.positions_[0]]) +
                    q_.offset(batch, head, query);
@@ -367,7 +427,7 @@ void AttentionExecutable::runBlock(const RunArguments& arguments, int64_t plane,
   for (int64_t key = 0; key < most; key += kKeysOfBlock) {
     const Range keys{key, std::min(key + kKeysOfBlock, most)};
     const bool last = keys.end == most;
-    score(block, q, scratch, keys, keys.size());
+    score(block, q, scratch, keys, keys.size(), key == 0 ? &ahead : nullptr);
     softmax.columns = visible(query) - key;
     softmax.columnsLimit = keys.size();
     softmax.paddedColumns = (keys.size() + lanes_ - 1) / lanes_ * lanes_;
