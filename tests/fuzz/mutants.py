@@ -11,6 +11,7 @@ with engine_file and a folder of engines, mutated engines do.
 import argparse
 import os
 import random
+import re
 import subprocess
 import sys
 
@@ -181,20 +182,27 @@ def run_batch(seeds, first, last):
 
 
 def run_program(program, seeds, out, first, last):
+    """How many mutants were tried, and what became of them; the last of them failed if any did."""
     paths = []
     for number in range(first, last):
         paths.append(os.path.join(out, f"mutant_{number}"))
         with open(paths[-1], "wb") as file:
             file.write(mutant(seeds, number))
-    result = subprocess.run([program, "-timeout=60", "-rss_limit_mb=4096", f"-artifact_prefix={out}/",
+    result = subprocess.run([program, "-timeout=60", "-rss_limit_mb=4096",
+                             "-detect_leaks=0",  # after each, which runs it twice; but at the end
+                             f"-artifact_prefix={out}/",
                              *paths], capture_output=True, text=True, errors="replace")
     done = result.stderr.count("Executed ")
-    if result.returncode:
+    failed = result.returncode != 0
+    if failed:
         print(f"FAILED {paths[done]}\n{result.stderr[-3000:]}", flush=True)
     for index, path in enumerate(paths):
-        if not (result.returncode and index == done):
+        if not (failed and index == done):
             os.remove(path)
-    return done, result.returncode == 0
+    outcomes = re.findall(r"^(\d+) accepted, (\d+) refused$", result.stderr, re.MULTILINE)
+    if failed or not outcomes:  # it did not come to saying so
+        return done + failed, {"run": done, "FAILED": int(failed)}
+    return done, dict(zip(("accepted", "refused"), map(int, outcomes[0])))
 
 
 def main():
@@ -216,10 +224,10 @@ def main():
     while at < last:
         end = min(at + options.batch, last)
         if options.program:
-            done, well = run_program(options.program, seeds, options.out, at, end)
-            counts["run"] = counts.get("run", 0) + done
-            counts["FAILED"] = counts.get("FAILED", 0) + (not well)
-            at += done + (not well)
+            done, outcomes = run_program(options.program, seeds, options.out, at, end)
+            for word, count in outcomes.items():
+                counts[word] = counts.get(word, 0) + count
+            at += done
             continue
         result = subprocess.run(
             [sys.executable, __file__, options.seeds, options.out, "--here", "--first", str(at),
