@@ -29,6 +29,8 @@ class Interpreter final : public LoopFunction {
     size_t nodes = 0;
     for (const Loop::Pass& pass : loop_.passes) {
       folding_.push_back(foldingProgram(pass, false));
+      for (const Loop::Pass::Into& fold : pass.folds)
+        across_.push_back(foldOf(fold.fold, loop_.scalars[fold.scalar]).nodes.back());
       nodes = std::max({nodes, pass.row.program.nodes.size(), folding_.back().nodes.size()});
     }
     columns_ = nodes;
@@ -88,10 +90,12 @@ class Interpreter final : public LoopFunction {
     }
 
     void run() const {
+      const ScalarNode* folds = self.across_.data();
       for (size_t i = 0; i < loop().passes.size(); ++i) {
         const Loop::Pass& pass = loop().passes[i];
         runRow(pass);
-        if (!pass.elements.empty()) runElements(pass, self.folding_[i]);
+        if (!pass.elements.empty()) runElements(pass, self.folding_[i], folds);
+        folds += pass.folds.size();
       }
     }
 
@@ -165,7 +169,9 @@ class Interpreter final : public LoopFunction {
       }
     }
 
-    void runElements(const Loop::Pass& pass, const ScalarProgram& program) const {
+    // `folds`: one node for each of the pass's.
+    void runElements(const Loop::Pass& pass, const ScalarProgram& program,
+                     const ScalarNode* folds) const {
       for (const auto& fold : pass.folds) {
         const Column total = scalar(fold.scalar);
         const ScalarNode identity = foldIdentity(fold.fold, total.type);
@@ -183,8 +189,8 @@ class Interpreter final : public LoopFunction {
         for (int64_t element = 0; element < arguments.length; element += step)
           runBlock(pass, program, repeat, element,
                    alongLanes() ? lanes : std::min(step, arguments.length - element));
-      for (const auto& fold : pass.folds)
-        if (!alongLanes()) foldAcross(fold);
+      for (size_t i = 0; !alongLanes() && i < pass.folds.size(); ++i)
+        foldAcross(scalar(pass.folds[i].scalar), folds[i]);
     }
 
     void runBlock(const Loop::Pass& pass, const ScalarProgram& program, int64_t repeat,
@@ -220,13 +226,11 @@ class Interpreter final : public LoopFunction {
     }
 
     // The block's lanes halved into one another.
-    void foldAcross(const Loop::Pass::Into& fold) const {
-      const Column total = scalar(fold.scalar);
-      const ScalarProgram program = foldOf(fold.fold, total.type);
+    static void foldAcross(Column total, const ScalarNode& fold) {
       withHeld(total.type, [&]<typename T>() {
         for (int64_t half = kBlock / 2; half > 0; half /= 2) {
           const Column lower{total.as<T>(), total.type}, upper{total.as<T>() + half, total.type};
-          runPrimitive(program.nodes.back(), lower, {lower, upper, Column{}}, half);
+          runPrimitive(fold, lower, {lower, upper, Column{}}, half);
         }
       });
     }
@@ -234,7 +238,8 @@ class Interpreter final : public LoopFunction {
 
   const Loop loop_;
   const LoopShape::Variant variant_;
-  std::vector<ScalarProgram> folding_;
+  std::vector<ScalarProgram> folding_;  // of each pass
+  std::vector<ScalarNode> across_;      // what folds two halves, of each pass's folds in turn
   size_t columns_ = 0;
 };
 
