@@ -154,7 +154,10 @@ def check(data):
         ours = engine.run(values)
     except carnot.Error as error:
         return "DEFECT " + str(error) if "defect" in str(error) else "refused"
-    model = onnx.load_from_string(data)
+    try:
+        model = onnx.load_from_string(data)
+    except Exception:  # damaged where Carnot need not look
+        return "alone"
     nothing = any(value.size == 0 for value in values.values())  # whose mean each defines its own way
     if nothing or any(node.op_type in NOT_COMPARED for node in model.graph.node):
         return "alone"
