@@ -9,29 +9,30 @@
 
 namespace carnot {
 
-void Winograd::weights(const float* w, double* u) {
+void WinogradForm::weights(const float* w, double* u) const {
   constexpr double a = kNear, b = kFar, a2 = a * a, b2 = b * b;
   // G, a row for each position.
   constexpr double atNear = 1 / (2 * a2 * (a2 - b2)), atFar = 1 / (2 * b2 * (b2 - a2));
-  constexpr double g[kInputs][3] = {{1 / (a2 * b2), 0, 0},
-                                    {atNear, atNear * a, atNear * a2},
-                                    {atNear, -atNear * a, atNear * a2},
-                                    {atFar, atFar * b, atFar * b2},
-                                    {atFar, -atFar * b, atFar * b2},
-                                    {0, 0, 1}};
-  for (int i = 0; i < kInputs; ++i) {
+  constexpr double ofFour[6][3] = {{1 / (a2 * b2), 0, 0},
+                                   {atNear, atNear * a, atNear * a2},
+                                   {atNear, -atNear * a, atNear * a2},
+                                   {atFar, atFar * b, atFar * b2},
+                                   {atFar, -atFar * b, atFar * b2},
+                                   {0, 0, 1}};
+  constexpr double ofTwo[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
+  const auto* g = outputs == 4 ? ofFour : ofTwo;
+  for (int64_t i = 0; i < inputs(); ++i) {
     double half[3];
     for (int column = 0; column < 3; ++column)
       half[column] = g[i][0] * w[column] + g[i][1] * w[3 + column] + g[i][2] * w[6 + column];
-    for (int j = 0; j < kInputs; ++j)
-      u[i * kInputs + j] = g[j][0] * half[0] + g[j][1] * half[1] + g[j][2] * half[2];
+    for (int64_t j = 0; j < inputs(); ++j)
+      u[i * inputs() + j] = g[j][0] * half[0] + g[j][1] * half[1] + g[j][2] * half[2];
   }
 }
 
 namespace {
 
-constexpr int64_t kPositions = Winograd::kPositions, kOut = Winograd::kOutputs,
-                  kIn = Winograd::kInputs;
+constexpr int64_t kMaxPositions = WinogradForm::kMaxInputs * WinogradForm::kMaxInputs;
 constexpr int kFinishedPixels = 4;  // by one turn of the epilogue's loop
 constexpr int kFetchedPixels = 32;  // ahead of their reading
 
@@ -53,11 +54,13 @@ std::variant<Refusal, ConvProblem> analyze(const Problem& problem) {
 // The transformed weights: for each position panels of `vectors` blocks of output channels, the
 // last only as wide as it needs; a row of a panel for each input channel.
 struct Panels {
+  WinogradForm form;
   int vectors = 1;
   int64_t block, blocks, k, count;
 
-  Panels(const ConvProblem& conv, int vectors)
-      : vectors(vectors),
+  Panels(const ConvProblem& conv, WinogradForm form, int vectors)
+      : form(form),
+        vectors(vectors),
         block(conv.block),
         blocks(conv.outputBlocks()),
         k(conv.inputs),
@@ -66,27 +69,35 @@ struct Panels {
     return static_cast<int>(std::min<int64_t>(vectors, blocks - panel * vectors));
   }
   int64_t positionFloats() const { return blocks * block * k; }
+  int64_t floats() const { return form.positions() * positionFloats(); }
   int64_t offset(int64_t position, int64_t panel) const {
     return position * positionFloats() + panel * vectors * block * k;
   }
 };
 
 Tensor packWeights(const ConvProblem& conv, const Panels& panels, const float* w) {
-  Tensor packed(DType::F32, {kPositions * panels.positionFloats()});
+  Tensor packed(DType::F32, {panels.floats()});
   float* out = packed.as<float>();
   std::fill(out, out + packed.count(), 0.0f);
-  double u[kPositions];
+  double u[kMaxPositions];
   for (int64_t channel = 0; channel < conv.outputs; ++channel) {
     const int64_t panel = channel / (panels.vectors * panels.block);
     const int64_t width = panels.vectorsOf(panel) * panels.block;
     float* column = out + panels.offset(0, panel) + channel % (panels.vectors * panels.block);
     for (int64_t k = 0; k < conv.inputs; ++k, w += 9) {
-      Winograd::weights(w, u);
-      for (int64_t position = 0; position < kPositions; ++position)
+      panels.form.weights(w, u);
+      for (int64_t position = 0; position < panels.form.positions(); ++position)
         column[position * panels.positionFloats() + k * width] = static_cast<float>(u[position]);
     }
   }
   return packed;
+}
+
+// Throws Error (InvalidModel) for another form than the two.
+WinogradForm formOf(const Configuration& configuration) {
+  const int64_t pixels = parameter(configuration, "pixels", 2, 4);
+  if (pixels == 3) throwBadParameters("tiles are of 2 or 4 pixels");
+  return {pixels};
 }
 
 class BoundWinograd;
@@ -108,7 +119,7 @@ class WinogradExecutable : public Executable {
   void makeKernels();
   Tile tileAt(int64_t tile) const;
   int64_t groupsOf(int64_t tiles) const { return (tiles + tilesOfGroup_ - 1) / tilesOfGroup_; }
-  int64_t partFloats() const { return kPositions * (vStep_ + mStep_); }
+  int64_t partFloats() const { return positions_ * (vStep_ + mStep_); }
   void runPart(const RunArguments& arguments, TilePointers& pointers, int part) const;
   void transformInput(const float* x, Range tiles, float* v) const;
   void multiply(int64_t tiles, Range panels, const float* v, float* m) const;
@@ -120,6 +131,7 @@ class WinogradExecutable : public Executable {
 
   const BoundWinograd& owner_;
   ConvShapes shapes_;
+  const int64_t out_, in_, positions_;  // of a tile: pixels along an axis; in all
   int64_t tileColumns_, tilesOfImage_, tiles_;
   int spatialParts_ = 1, channelParts_ = 1;
   int64_t tilesOfGroup_ = 1;
@@ -134,9 +146,10 @@ class BoundWinograd : public BoundBlockedConv {
   explicit BoundWinograd(const BindArguments& arguments) : BoundBlockedConv(arguments, analyze) {
     const int vectors = setting("vectors", 1, 8);
     rows_ = setting("rows", 1, BrgemmSpec::maxRows(conv_.block, vectors));
-    panels_ = std::make_unique<Panels>(conv_, vectors);
-    takeWeights(arguments, kPositions * panels_->positionFloats());
-    loops_ = conv_.block == 16 ? &winogradLoopsAvx512() : &winogradLoopsAvx2();
+    const WinogradForm form = formOf(stored_.configuration);
+    panels_ = std::make_unique<Panels>(conv_, form, vectors);
+    takeWeights(arguments, panels_->floats());
+    loops_ = &(conv_.block == 16 ? winogradLoopsAvx512 : winogradLoopsAvx2)(form.outputs);
   }
 
   std::unique_ptr<Executable> specialize(const ConcreteShapes& shapes) const override {
@@ -156,9 +169,14 @@ const ConvProblem& WinogradExecutable::conv() const { return owner_.conv_; }
 const Panels& WinogradExecutable::panels() const { return *owner_.panels_; }
 
 WinogradExecutable::WinogradExecutable(const BoundWinograd& owner, const ConvShapes& shapes)
-    : owner_(owner), shapes_(shapes), rowFloats_(owner.conv_.inputBlocks() * owner.conv_.block) {
-  tileColumns_ = (shapes.outWidth + kOut - 1) / kOut;
-  tilesOfImage_ = tileColumns_ * ((shapes.outHeight + kOut - 1) / kOut);
+    : owner_(owner),
+      shapes_(shapes),
+      out_(owner.panels_->form.outputs),
+      in_(owner.panels_->form.inputs()),
+      positions_(owner.panels_->form.positions()),
+      rowFloats_(owner.conv_.inputBlocks() * owner.conv_.block) {
+  tileColumns_ = (shapes.outWidth + out_ - 1) / out_;
+  tilesOfImage_ = tileColumns_ * ((shapes.outHeight + out_ - 1) / out_);
   tiles_ = shapes.images * tilesOfImage_;
   if (tiles_ == 0) return;
   const DeviceTraits& device = owner.stored_.problem.device;
@@ -182,15 +200,15 @@ void WinogradExecutable::choosePartition(int threads, size_t l2Bytes) {
       const int64_t blocks =
           std::min(panels.blocks, (panels.count + channel - 1) / channel * panels.vectors);
       const int64_t tileBytes =
-          kPositions * (rowFloats_ + blocks * panels.block) * static_cast<int64_t>(sizeof(float));
+          positions_ * (rowFloats_ + blocks * panels.block) * static_cast<int64_t>(sizeof(float));
       const int64_t most =
           std::max<int64_t>(2 * static_cast<int64_t>(l2Bytes) / tileBytes, 2 * owner_.rows_);
       const int64_t groups = (tiles + most - 1) / most;
-      const double products = static_cast<double>(tiles * kPositions * blocks) * k / 2;
+      const double products = static_cast<double>(tiles * positions_ * blocks) * k / 2;
       const double transforms =
-          static_cast<double>(tiles * (rowFloats_ / panels.block + blocks)) * 150;
+          static_cast<double>(tiles * positions_ * (rowFloats_ / panels.block + blocks)) * 4;
       const double weights =
-          static_cast<double>(groups * kPositions * blocks * panels.block * 4) * k / 16;
+          static_cast<double>(groups * positions_ * blocks * panels.block * 4) * k / 16;
       double cycles = products + transforms + weights;
       if (spatial * channel > 1) cycles += 8000;
       if (best != 0 && cycles >= best) continue;
@@ -248,7 +266,7 @@ size_t WinogradExecutable::workspaceBytes() const {
 
 WinogradExecutable::Tile WinogradExecutable::tileAt(int64_t tile) const {
   const int64_t place = tile % tilesOfImage_;
-  return {tile / tilesOfImage_, place / tileColumns_ * kOut, place % tileColumns_ * kOut};
+  return {tile / tilesOfImage_, place / tileColumns_ * out_, place % tileColumns_ * out_};
 }
 
 void WinogradExecutable::run(const RunArguments& arguments) const {
@@ -268,7 +286,7 @@ void WinogradExecutable::runPart(const RunArguments& arguments, TilePointers& po
                      std::min(panels.end * this->panels().vectors, this->panels().blocks)};
   const float* x = owner_.inputOf(arguments);
   float* v = static_cast<float*>(arguments.workspace) + part * partFloats();
-  float* m = v + kPositions * vStep_;
+  float* m = v + positions_ * vStep_;
   const int64_t groups = groupsOf(tiles.size());
   for (int64_t i = 0; i < groups; ++i) {
     const Range within = partOf(tiles.size(), i, groups);
@@ -282,7 +300,7 @@ void WinogradExecutable::runPart(const RunArguments& arguments, TilePointers& po
 void WinogradExecutable::transformInput(const float* x, Range tiles, float* v) const {
   const int64_t lanes = conv().block, blocks = conv().inputBlocks();
   const int64_t lineFloats = shapes_.inWidth * lanes, planeFloats = shapes_.inHeight * lineFloats;
-  alignas(64) float patch[kPositions * 16];
+  alignas(64) float patch[kMaxPositions * 16];
   for (int64_t block = 0; block < blocks; ++block)
     for (int64_t i = tiles.begin; i < tiles.end; ++i) {
       const Tile tile = tileAt(i);
@@ -290,20 +308,20 @@ void WinogradExecutable::transformInput(const float* x, Range tiles, float* v) c
                     column = tile.column - conv().width.padBegin;
       const float* plane = x + (tile.image * blocks + block) * planeFloats;
       float* to = v + (i - tiles.begin) * rowFloats_ + block * lanes;
-      if (line >= 0 && line + kIn <= shapes_.inHeight && column >= 0 &&
-          column + kIn <= shapes_.inWidth) {
+      if (line >= 0 && line + in_ <= shapes_.inHeight && column >= 0 &&
+          column + in_ <= shapes_.inWidth) {
         owner_.loops_->input(plane + line * lineFloats + column * lanes, lineFloats, to, vStep_);
         continue;
       }
-      const int64_t first = std::clamp<int64_t>(-column, 0, kIn);
-      const int64_t last = std::clamp<int64_t>(shapes_.inWidth - column, first, kIn);
-      std::fill(patch, patch + kPositions * lanes, 0.0f);
-      for (int64_t row = 0; row < kIn; ++row) {
+      const int64_t first = std::clamp<int64_t>(-column, 0, in_);
+      const int64_t last = std::clamp<int64_t>(shapes_.inWidth - column, first, in_);
+      std::fill(patch, patch + positions_ * lanes, 0.0f);
+      for (int64_t row = 0; row < in_; ++row) {
         if (line + row < 0 || line + row >= shapes_.inHeight) continue;
         const float* from = plane + (line + row) * lineFloats + column * lanes;
-        std::copy(from + first * lanes, from + last * lanes, patch + (row * kIn + first) * lanes);
+        std::copy(from + first * lanes, from + last * lanes, patch + (row * in_ + first) * lanes);
       }
-      owner_.loops_->input(patch, kIn * lanes, to, vStep_);
+      owner_.loops_->input(patch, in_ * lanes, to, vStep_);
     }
 }
 
@@ -316,7 +334,7 @@ void WinogradExecutable::multiply(int64_t tiles, Range panels, const float* v, f
   BrgemmArguments tile{
       .c = {.pointers = &pointer, .rowStride = all.block * 4, .vectorStride = blockFloats * 4},
       .tapOffsets = &zero};
-  for (int64_t position = 0; position < kPositions; ++position)
+  for (int64_t position = 0; position < positions_; ++position)
     for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
       const bool narrow = panel + 1 == all.count;
       tile.b = owner_.weights_ + all.offset(position, panel);
@@ -339,7 +357,7 @@ void WinogradExecutable::multiply(int64_t tiles, Range panels, const float* v, f
 void WinogradExecutable::transformOutput(Range tiles, Range blocks, const float* m, float* y,
                                          TilePointers& pointers) const {
   const int64_t lanes = conv().block, lineFloats = shapes_.outWidth * lanes;
-  alignas(64) float patch[kOut * kOut * 16];
+  alignas(64) float patch[kMaxPositions * 16];
   for (int64_t block = blocks.begin; block < blocks.end; ++block) {
     for (int64_t i = tiles.begin; i < tiles.end; ++i, m += lanes) {
       const Tile tile = tileAt(i);
@@ -347,15 +365,15 @@ void WinogradExecutable::transformOutput(Range tiles, Range blocks, const float*
           y +
           ((tile.image * panels().blocks + block) * shapes_.outHeight + tile.line) * lineFloats +
           tile.column * lanes;
-      const int64_t lines = std::min(kOut, shapes_.outHeight - tile.line),
-                    columns = std::min(kOut, shapes_.outWidth - tile.column);
-      if (lines == kOut && columns == kOut) {
+      const int64_t lines = std::min(out_, shapes_.outHeight - tile.line),
+                    columns = std::min(out_, shapes_.outWidth - tile.column);
+      if (lines == out_ && columns == out_) {
         owner_.loops_->output(m, mStep_, to, lineFloats);
         continue;
       }
-      owner_.loops_->output(m, mStep_, patch, kOut * lanes);
+      owner_.loops_->output(m, mStep_, patch, out_ * lanes);
       for (int64_t line = 0; line < lines; ++line)
-        std::copy_n(patch + line * kOut * lanes, columns * lanes, to + line * lineFloats);
+        std::copy_n(patch + line * out_ * lanes, columns * lanes, to + line * lineFloats);
     }
     if (finish_[0]) finish(tiles, block, pointers);
   }
@@ -367,9 +385,9 @@ void WinogradExecutable::finish(Range tiles, int64_t block, TilePointers& pointe
   BrgemmArguments pixel{.c = {.rowStride = lanes * 4}, .taps = 0};
   for (int64_t i = tiles.begin; i < tiles.end;) {
     const Tile tile = tileAt(i);
-    const int64_t count = std::min(tiles.end - i, tileColumns_ - tile.column / kOut);
-    const int64_t pixels = std::min(count * kOut, shapes_.outWidth - tile.column);
-    for (int64_t line = tile.line; line < std::min(tile.line + kOut, shapes_.outHeight); ++line) {
+    const int64_t count = std::min(tiles.end - i, tileColumns_ - tile.column / out_);
+    const int64_t pixels = std::min(count * out_, shapes_.outWidth - tile.column);
+    for (int64_t line = tile.line; line < std::min(tile.line + out_, shapes_.outHeight); ++line) {
       const int64_t first = (block * shapes_.outHeight + line) * shapes_.outWidth + tile.column;
       auto finishPixels = [&](const Brgemm& kernel, int64_t from, int64_t turns) {
         if (turns == 0) return;
@@ -388,6 +406,7 @@ void WinogradExecutable::finish(Range tiles, int64_t block, TilePointers& pointe
 class ConvWinograd : public Kernel {
  public:
   std::string_view name() const override { return "cpu/conv/winograd"; }
+  uint32_t revision() const override { return 2; }
 
   Support supports(const Problem& problem) const override {
     auto analysis = analyze(problem);
@@ -395,30 +414,38 @@ class ConvWinograd : public Kernel {
     const ConvProblem& conv = std::get<ConvProblem>(analysis);
     const bool one = conv.outputBlocks() == 1;
     const int64_t rows = conv.block == 16 ? (one ? 28 : 14) : (one ? 12 : 6);
-    Configuration configuration{{{"rows", rows}, {"vectors", int64_t{one ? 1 : 2}}}, {}, {}};
-    conv.setLayouts(problem, Layout::channelBlocked(conv.block), configuration);
-    return std::vector<Configuration>{configuration};
+    std::vector<Configuration> configurations;
+    for (int64_t pixels : {4, 2}) {
+      configurations.push_back(
+          {{{"pixels", pixels}, {"rows", rows}, {"vectors", int64_t{one ? 1 : 2}}}, {}, {}});
+      conv.setLayouts(problem, Layout::channelBlocked(conv.block), configurations.back());
+    }
+    return configurations;
   }
 
-  // As if the arithmetic were that of the convolution, at the speed that is left of four times.
-  double estimate(const Problem& problem, const Configuration&,
+  // As if the arithmetic were that of the convolution, at the speed that is left of four times, or
+  // of 2.25.
+  double estimate(const Problem& problem, const Configuration& configuration,
                   const ConcreteShapes& shapes) const override {
     const ConvProblem conv = std::get<ConvProblem>(analyze(problem));
+    const WinogradForm form = formOf(configuration);
     const std::vector<int64_t>& out = shapes.outputs[0];
-    auto filled = [](int64_t extent) {
-      const int64_t covered = (extent + kOut - 1) / kOut * kOut;
+    auto filled = [&](int64_t extent) {
+      const int64_t covered = (extent + form.outputs - 1) / form.outputs * form.outputs;
       return covered ? static_cast<double>(extent) / static_cast<double>(covered) : 1.0;
     };
     const double transforms =
         1 + 20.0 / static_cast<double>(conv.inputs) + 20.0 / static_cast<double>(conv.outputs);
     Cost cost = costAt(problem, shapes);
-    cost.bytes += static_cast<double>(conv.inputs * conv.outputs) * (kPositions - 9) * 4;
-    return roofline(cost, problem.device, 3.2 * filled(out[2]) * filled(out[3]) / transforms);
+    cost.bytes += static_cast<double>(conv.inputs * conv.outputs * (form.positions() - 9) * 4);
+    return roofline(cost, problem.device,
+                    (form.outputs == 4 ? 3.2 : 2.0) * filled(out[2]) * filled(out[3]) / transforms);
   }
 
   Prepared prepare(const Problem& problem, const Configuration& configuration) const override {
     const ConvProblem conv = std::get<ConvProblem>(analyze(problem));
-    const Panels panels(conv, static_cast<int>(parameter(configuration, "vectors", 1, 8)));
+    const Panels panels(conv, formOf(configuration),
+                        static_cast<int>(parameter(configuration, "vectors", 1, 8)));
     const Tensor& w = *problem.inputs[static_cast<size_t>(conv.w)].constant;
     return preparedConv(problem, configuration, conv,
                         packWeights(conv, panels, static_cast<const float*>(w.data())));

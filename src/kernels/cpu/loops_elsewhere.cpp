@@ -30,7 +30,7 @@ const ResizeLoops& resizeLoopsAvx2() { notHere(); }
 const ResizeLoops& resizeLoopsAvx512() { notHere(); }
 void strassenRowAvx2(const StrassenRow&) { notHere(); }
 void strassenRowAvx512(const StrassenRow&) { notHere(); }
-const WinogradLoops& winogradLoopsAvx2() { notHere(); }
-const WinogradLoops& winogradLoopsAvx512() { notHere(); }
+const WinogradLoops& winogradLoopsAvx2(int64_t) { notHere(); }
+const WinogradLoops& winogradLoopsAvx512(int64_t) { notHere(); }
 
 }  // namespace carnot

@@ -3,4 +3,6 @@ constexpr int kLanes = 16;
 }
 #include "kernels/cpu/winograd_loops_body.h"
 
-const carnot::WinogradLoops& carnot::winogradLoopsAvx512() { return kLoops; }
+const carnot::WinogradLoops& carnot::winogradLoopsAvx512(int64_t outputs) {
+  return outputs == 4 ? kLoopsOf4 : kLoopsOf2;
+}

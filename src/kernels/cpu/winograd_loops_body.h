@@ -10,15 +10,14 @@ namespace {
 
 typedef float Vector __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
 
-constexpr float kA = Winograd::kNear, kB = Winograd::kFar;
+constexpr float kA = WinogradForm::kNear, kB = WinogradForm::kFar;
 constexpr float kA2 = kA * kA, kB2 = kB * kB;
-constexpr int kIn = Winograd::kInputs, kOut = Winograd::kOutputs;
 
 const Vector& at(const float* x) { return *reinterpret_cast<const Vector*>(x); }
 Vector& at(float* x) { return *reinterpret_cast<Vector*>(x); }
 
 // Bᵀ x.
-[[gnu::always_inline]] inline void toPositions(const Vector (&x)[kIn], Vector (&v)[kIn]) {
+[[gnu::always_inline]] inline void toPositions(const Vector (&x)[6], Vector (&v)[6]) {
   v[0] = x[4] - (kA2 + kB2) * x[2] + kA2 * kB2 * x[0];
   v[5] = x[5] - (kA2 + kB2) * x[3] + kA2 * kB2 * x[1];
   const Vector nearEven = x[4] - kB2 * x[2], nearOdd = x[3] - kB2 * x[1];
@@ -30,7 +29,7 @@ Vector& at(float* x) { return *reinterpret_cast<Vector*>(x); }
 }
 
 // Aᵀ m.
-[[gnu::always_inline]] inline void toPixels(const Vector (&m)[kIn], Vector (&y)[kOut]) {
+[[gnu::always_inline]] inline void toPixels(const Vector (&m)[6], Vector (&y)[4]) {
   const Vector nearSum = m[1] + m[2], nearDifference = m[1] - m[2];
   const Vector farSum = m[3] + m[4], farDifference = m[3] - m[4];
   y[0] = m[0] + nearSum + farSum;
@@ -39,7 +38,21 @@ Vector& at(float* x) { return *reinterpret_cast<Vector*>(x); }
   y[3] = kA2 * kA * nearDifference + (kB2 * kB * farDifference + m[5]);
 }
 
+[[gnu::always_inline]] inline void toPositions(const Vector (&x)[4], Vector (&v)[4]) {
+  v[0] = x[0] - x[2];
+  v[1] = x[1] + x[2];
+  v[2] = x[2] - x[1];
+  v[3] = x[3] - x[1];
+}
+
+[[gnu::always_inline]] inline void toPixels(const Vector (&m)[4], Vector (&y)[2]) {
+  y[0] = m[0] + m[1] + m[2];
+  y[1] = m[1] - m[2] + m[3];
+}
+
+template <int kOut>
 void inputOfTile(const float* x, int64_t line, float* v, int64_t step) {
+  constexpr int kIn = kOut + 2;
   Vector half[kIn][kIn];  // [column][row]
 #pragma GCC unroll 6
   for (int column = 0; column < kIn; ++column) {
@@ -60,7 +73,9 @@ void inputOfTile(const float* x, int64_t line, float* v, int64_t step) {
   }
 }
 
+template <int kOut>
 void outputOfTile(const float* m, int64_t step, float* y, int64_t line) {
+  constexpr int kIn = kOut + 2;
   Vector half[kIn][kOut];  // [column][row]
 #pragma GCC unroll 6
   for (int column = 0; column < kIn; ++column) {
@@ -81,7 +96,8 @@ void outputOfTile(const float* m, int64_t step, float* y, int64_t line) {
   }
 }
 
-constexpr WinogradLoops kLoops{kLanes, inputOfTile, outputOfTile};
+constexpr WinogradLoops kLoopsOf4{kLanes, inputOfTile<4>, outputOfTile<4>};
+constexpr WinogradLoops kLoopsOf2{kLanes, inputOfTile<2>, outputOfTile<2>};
 
 }  // namespace
 }  // namespace carnot
