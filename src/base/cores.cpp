@@ -9,8 +9,8 @@
 #include <optional>
 #include <sstream>
 
+#include "base/control_groups.h"
 #include "base/error.h"
-#include "base/files.h"
 #include "base/threads.h"
 
 namespace carnot {
@@ -32,14 +32,6 @@ std::vector<int> allowedCores() {
 
 namespace {
 
-std::string readIfThere(const std::string& path) {
-  try {
-    return readTextFile(path);
-  } catch (const Error&) {
-    return {};
-  }
-}
-
 std::optional<double> quotaIn(const std::string& folder, bool version2) {
   std::string quota, period;
   if (version2) {  // "max 100000" or "150000 100000"
@@ -55,40 +47,13 @@ std::optional<double> quotaIn(const std::string& folder, bool version2) {
   return microseconds / each;
 }
 
-// The least quota of a group and those around it. In a container the path may be the host's, which
-// is not there; its mount is then the group itself.
-std::optional<double> leastQuota(const std::string& mount, std::string path, bool version2) {
-  std::optional<double> least;
-  while (true) {
-    if (auto quota = quotaIn(mount + path, version2))
-      least = std::min(least.value_or(*quota), *quota);
-    size_t slash = path.rfind('/');
-    if (slash == std::string::npos) return least;
-    path.resize(slash);
-  }
-}
-
 }  // namespace
 
 int cgroupCores(const std::string& mount, const std::string& membership) {
   std::optional<double> least;
-  std::istringstream lines(membership);
-  for (std::string line; std::getline(lines, line);) {
-    // "0::/group" in version 2, "4:cpu,cpuacct:/group" in version 1.
-    size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos) continue;
-    std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
-    std::string path = line.substr(second + 1);
-    std::vector<std::optional<double>> quotas;
-    if (controllers == ",,") {
-      quotas.push_back(leastQuota(mount, path, true));
-    } else if (controllers.find(",cpu,") != std::string::npos) {
-      quotas.push_back(leastQuota(mount + "/cpu", path, false));
-      quotas.push_back(leastQuota(mount + "/cpu,cpuacct", path, false));
-    }
-    for (auto quota : quotas)
-      if (quota) least = std::min(least.value_or(*quota), *quota);
-  }
+  for (const ControlGroup& group : controlGroups(mount, membership, "cpu", {"cpu", "cpu,cpuacct"}))
+    if (auto quota = quotaIn(group.folder, group.version2))
+      least = std::min(least.value_or(*quota), *quota);
   if (!least) return 0;
   // Rounded down: a thread more than the quota has the kernel stop them all for a while.
   return static_cast<int>(std::clamp(*least, 1.0, 1e6));

@@ -8,6 +8,7 @@
 #include "base/convert.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/memory_limits.h"
 #include "base/shape.h"
 
 namespace carnot {
@@ -113,11 +114,13 @@ int64_t packedInt(DType type, uint32_t code) {
 
 std::shared_ptr<Buffer> Buffer::allocate(size_t bytes) {
   void* data = nullptr;
+  requireMemory(bytes);
   if (bytes <= kMostBytes)
     data = ::operator new (bytes, std::align_val_t{kAlignment}, std::nothrow);
   if (data == nullptr)
     throw Error(ErrorCode::OutOfMemory, fmt::format("memory for {} bytes refused", bytes), {},
                 "free memory, or use a smaller model or shape");
+  countMemory(bytes);
   return std::shared_ptr<Buffer>(new Buffer(data, bytes, nullptr, true));
 }
 
@@ -126,7 +129,9 @@ std::shared_ptr<Buffer> Buffer::borrow(void* data, size_t bytes, std::shared_ptr
 }
 
 Buffer::~Buffer() {
-  if (owned_) ::operator delete (data_, std::align_val_t{kAlignment});
+  if (!owned_) return;
+  ::operator delete (data_, std::align_val_t{kAlignment});
+  uncountMemory(bytes_);
 }
 
 int64_t TensorView::count() const { return elementCount(dims); }

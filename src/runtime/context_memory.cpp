@@ -100,7 +100,12 @@ void EngineContext::growMemory(size_t k) {
   auto grow = [&](GrownBuffer& buffer, int64_t bytes) {
     void* before = buffer.data();
     if (pending_ && static_cast<size_t>(bytes) > buffer.bytes()) done_->synchronize();
-    version_ += buffer.atLeast(*state_.device, static_cast<size_t>(bytes)) != before;
+    try {
+      version_ += buffer.atLeast(*state_.device, static_cast<size_t>(bytes)) != before;
+    } catch (Error& error) {
+      error.within(fmt::format("activations and scratch of {} bytes at these shapes", bytes));
+      throw;
+    }
   };
   grow(arena_, plans_[k]->arenaBytes);
   if (plans_[k]->keptBytes > 0) grow(kept_[k], plans_[k]->keptBytes);

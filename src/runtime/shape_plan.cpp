@@ -8,8 +8,8 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/memory_limits.h"
 #include "base/shape.h"
-#include "devices/cpu/memory_limits.h"
 #include "engine/packer.h"
 #include "runtime/loaded_engine.h"
 

@@ -15,6 +15,7 @@
 #include <tuple>
 
 #include "base/error.h"
+#include "base/memory_limits.h"
 #include "base/threads.h"
 #include "tactics/timing_cache.h"
 
@@ -219,6 +220,8 @@ double Timer::time(const Problem& problem, const Candidate& candidate, const Con
     const bool host = state_->device->sharesHostMemory();
     const size_t outgrown = host ? kHostCopyBytes : 2 * state_->traits.l2Bytes;
     copies = std::min(kMostCopies, 1 + outgrown / constantBytes);
+    if (host)  // and a quarter of what is free
+      copies = std::clamp<size_t>(memoryLimits().free / 4 / constantBytes, 1, copies);
   }
   std::vector<std::unique_ptr<BoundKernel>> bound;
   std::vector<std::unique_ptr<Executable>> executables;
@@ -381,16 +384,19 @@ void timeCandidates(TacticMap& tactics, const Graph& graph, const TacticOptions&
               late || (options.budgetSeconds >= 0 && secondsSince(start) > options.budgetSeconds);
           if (late) break;
           if (!timer) timer = std::make_unique<Timer>(options.device);
+          bool unknown = false;
           try {
             seconds = timer->time(*tactic.problem, candidate, shapes, best * kHopelessRatio);
           } catch (const Error& error) {
-            if (error.code() != ErrorCode::Unsupported) throw;
+            const bool memory = error.code() == ErrorCode::OutOfMemory;
+            if (error.code() != ErrorCode::Unsupported && !memory) throw;
             options.log.verbose(fmt::format("{}: {} {} does not run: {}", node->name,
                                             candidate.kernel->name(),
                                             candidate.configuration.toString(), error.has()));
             seconds = kNeverSeconds;
+            unknown = memory;  // there may be more the next time
           }
-          cache.put(problem, key, *seconds);
+          if (!unknown) cache.put(problem, key, *seconds);
           ++timed;
         }
         candidate.times[point] = {*seconds, true};

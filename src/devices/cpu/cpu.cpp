@@ -3,9 +3,9 @@
 #include <cstring>
 #include <utility>
 
+#include "base/memory_limits.h"
 #include "base/threads.h"
 #include "devices/cpu/cpu.h"
-#include "devices/cpu/memory_limits.h"
 
 namespace carnot {
 namespace {

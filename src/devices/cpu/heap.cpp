@@ -9,9 +9,9 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/memory_limits.h"
 #include "devices/addresses.h"
 #include "devices/cpu/cpu.h"
-#include "devices/cpu/memory_limits.h"
 #include "devices/device.h"
 
 namespace carnot {
@@ -58,19 +58,20 @@ std::string CpuMemory::model() const { return hostTraits(1).model; }
 void* CpuMemory::allocate(size_t bytes) {
   if (bytes == 0)
     throw Error(ErrorCode::InvalidArgument, "0 bytes of device memory asked for", "1 or more");
-  auto refuse = [&](size_t free) {
+  const MemoryLimits limits = memoryLimits();
+  auto refuse = [&] {
     throw Error(ErrorCode::OutOfMemory,
-                fmt::format("{} bytes of device memory asked for; {} bytes are free", bytes, free),
-                "", "free what is no longer used, or ask for less");
+                fmt::format("{} bytes of device memory asked for; {} bytes are free, of {} by {}",
+                            bytes, limits.free, limits.total, limits.holder),
+                "", "free what is no longer used, raise the limit, or ask for less");
   };
-  size_t free = memoryLimits().free;
-  if (bytes > free) refuse(free);
+  if (bytes > limits.free) refuse();
   bool large = bytes >= kLargePage;
   size_t size = roundUp(bytes, large ? kLargePage : kPage);
 
   std::lock_guard lock(mutex_);
   uintptr_t base = book_.take(size, large ? kLargePage : kPage, bytes);
-  if (!base) refuse(free);
+  if (!base) refuse();
   void* data = reinterpret_cast<void*>(base);  // NOLINT(performance-no-int-to-ptr)
   bool committed = mprotect(data, size, PROT_READ | PROT_WRITE) == 0;
   if (committed && large) madvise(data, size, MADV_HUGEPAGE);
@@ -83,7 +84,7 @@ void* CpuMemory::allocate(size_t bytes) {
     madvise(data, size, MADV_DONTNEED);
     mprotect(data, size, PROT_NONE);
     book_.giveBack(base);
-    refuse(free);
+    refuse();
   }
   return data;
 }
