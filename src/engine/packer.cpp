@@ -1,7 +1,11 @@
 #include "engine/packer.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
+#include <optional>
+#include <set>
+#include <utility>
 
 #include "base/error.h"
 
@@ -12,6 +16,9 @@ constexpr int64_t kAlignment = 64;
 // Comparisons of buffers that the search may spend after the first orders were tried: bounds its
 // time, whatever the machine, so that the result stays the same.
 constexpr int64_t kSearchComparisons = 80'000;
+// Pairs of buffers that live at once; with more of them nothing is searched, since their number may
+// be the square of the buffers'.
+constexpr size_t kMostPairs = size_t{1} << 23;
 
 struct Block {
   int64_t bytes;
@@ -62,12 +69,93 @@ int64_t boundOf(std::span<const Block> blocks) {
   return most;
 }
 
+using Pairs = std::vector<std::pair<int32_t, int32_t>>;
+
+std::vector<int32_t> orderOfBirth(std::span<const Block> blocks) {
+  std::vector<int32_t> order(blocks.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+    return blocks[a].first != blocks[b].first ? blocks[a].first < blocks[b].first : a < b;
+  });
+  return order;
+}
+
+// Who lives with whom; nothing when they are too many.
+std::optional<Pairs> pairsOf(std::span<const Block> blocks) {
+  const std::vector<int32_t> byFirst = orderOfBirth(blocks);
+  Pairs pairs;
+  for (size_t i = 0; i < byFirst.size(); ++i)
+    for (size_t j = i + 1; j < byFirst.size(); ++j) {
+      if (blocks[byFirst[j]].first > blocks[byFirst[i]].last) break;
+      if (pairs.size() == kMostPairs) return std::nullopt;
+      pairs.emplace_back(byFirst[i], byFirst[j]);
+    }
+  return pairs;
+}
+
+// Places blocks as they are born, each into the tightest gap of those that the dead left.
+class Sweep {
+ public:
+  explicit Sweep(std::span<const Block> blocks) : offsets_(blocks.size()) {
+    std::multimap<int32_t, int32_t> living;  // by their last step
+    for (int32_t id : orderOfBirth(blocks)) {
+      while (!living.empty() && living.begin()->first < blocks[id].first) {
+        const int32_t dead = living.begin()->second;
+        release(offsets_[dead], offsets_[dead] + blocks[dead].bytes);
+        living.erase(living.begin());
+      }
+      offsets_[id] = take(blocks[id].bytes);
+      living.emplace(blocks[id].last, id);
+    }
+  }
+  const std::vector<int64_t>& offsets() const { return offsets_; }
+  int64_t total() const { return total_; }
+
+ private:
+  int64_t take(int64_t bytes) {
+    auto found = bySize_.lower_bound({bytes, 0});
+    if (found == bySize_.end()) return std::exchange(total_, total_ + bytes);
+    const auto [size, begin] = *found;
+    remove(gaps_.find(begin));
+    if (size > bytes) add(begin + bytes, begin + size);
+    return begin;
+  }
+
+  void release(int64_t begin, int64_t end) {
+    auto next = gaps_.lower_bound(begin);
+    if (next != gaps_.end() && next->first == end) {
+      end = next->second;
+      next = remove(next);
+    }
+    if (next != gaps_.begin() && std::prev(next)->second == begin) {
+      begin = std::prev(next)->first;
+      remove(std::prev(next));
+    }
+    add(begin, end);
+  }
+
+  using Gaps = std::map<int64_t, int64_t>;  // their ends by their begins
+  void add(int64_t begin, int64_t end) {
+    gaps_.emplace(begin, end);
+    bySize_.emplace(end - begin, begin);
+  }
+  Gaps::iterator remove(Gaps::iterator gap) {
+    bySize_.erase({gap->second - gap->first, gap->first});
+    return gaps_.erase(gap);
+  }
+
+  std::vector<int64_t> offsets_;
+  int64_t total_ = 0;
+  Gaps gaps_;
+  std::set<std::pair<int64_t, int64_t>> bySize_;
+};
+
 // Places blocks one after another, each into the tightest gap among those that live with it.
 class Placer {
  public:
-  explicit Placer(std::span<const Block> blocks)
+  Placer(std::span<const Block> blocks, const Pairs& pairs)
       : blocks_(blocks), offsets_(blocks.size()), placed_(blocks.size()) {
-    findNeighbours();
+    findNeighbours(pairs);
   }
 
   // Gives up, with INT64_MAX, once the total exceeds `limit`.
@@ -92,18 +180,7 @@ class Placer {
   };
 
   // Who lives with whom: neighbours_[starts_[id] … starts_[id + 1]].
-  void findNeighbours() {
-    std::vector<int32_t> byFirst(blocks_.size());
-    std::iota(byFirst.begin(), byFirst.end(), 0);
-    std::sort(byFirst.begin(), byFirst.end(), [&](int32_t a, int32_t b) {
-      return blocks_[a].first != blocks_[b].first ? blocks_[a].first < blocks_[b].first : a < b;
-    });
-    std::vector<std::pair<int32_t, int32_t>> pairs;
-    for (size_t i = 0; i < byFirst.size(); ++i)
-      for (size_t j = i + 1; j < byFirst.size(); ++j) {
-        if (blocks_[byFirst[j]].first > blocks_[byFirst[i]].last) break;
-        pairs.emplace_back(byFirst[i], byFirst[j]);
-      }
+  void findNeighbours(const Pairs& pairs) {
     starts_.assign(blocks_.size() + 1, 0);
     for (auto [a, b] : pairs) ++starts_[a + 1], ++starts_[b + 1];
     std::partial_sum(starts_.begin(), starts_.end(), starts_.begin());
@@ -159,8 +236,8 @@ int64_t lengthOf(const Block& block) { return int64_t{block.last} - block.first 
 // since what is placed late pays for the gaps left before it.
 class Search {
  public:
-  explicit Search(std::span<const Block> blocks)
-      : blocks_(blocks), placer_(blocks), bound_(boundOf(blocks)) {}
+  Search(std::span<const Block> blocks, const Pairs& pairs)
+      : blocks_(blocks), placer_(blocks, pairs), bound_(boundOf(blocks)) {}
 
   void run() {
     std::vector<int32_t> bySize = sortedOrder(blocks_, [](const Block& a, const Block& b) {
@@ -239,10 +316,19 @@ Packing packOffsets(std::span<const Lifetime> lifetimes) {
   packing.offsets.assign(lifetimes.size(), 0);
   std::vector<Block> blocks = blocksOf(lifetimes);
   if (blocks.empty()) return packing;
-  Search search(blocks);
+  auto keep = [&](const auto& placed) {
+    packing.totalBytes = placed.total();
+    for (size_t i = 0; i < blocks.size(); ++i)
+      packing.offsets[blocks[i].index] = placed.offsets()[i];
+  };
+  const std::optional<Pairs> pairs = pairsOf(blocks);
+  if (!pairs) {
+    keep(Sweep(blocks));
+    return packing;
+  }
+  Search search(blocks, *pairs);
   search.run();
-  packing.totalBytes = search.total();
-  for (size_t i = 0; i < blocks.size(); ++i) packing.offsets[blocks[i].index] = search.offsets()[i];
+  keep(search);
   return packing;
 }
 

@@ -363,10 +363,16 @@ class Planner {
     }
     for (size_t i = segment_.first; i < segment_.last; ++i) {
       if (!plan_.executables[i]) continue;
-      int64_t bytes = static_cast<int64_t>(plan_.executables[i]->workspaceBytes());
+      const size_t bytes = plan_.executables[i]->workspaceBytes();
       if (bytes == 0) continue;
+      if (bytes > mostTensorBytes(*state_.device))
+        throw Error(
+            ErrorCode::OutOfMemory,
+            fmt::format("step {} with scratch of {} bytes", engine_.steps[i].name, bytes),
+            fmt::format("at most {}, the memory that there is", mostTensorBytes(*state_.device)),
+            "give smaller inputs");
       int32_t step = static_cast<int32_t>(i);
-      lifetimes.push_back({bytes, step, step});
+      lifetimes.push_back({static_cast<int64_t>(bytes), step, step});
       places.push_back(&plan_.workspaces[i]);
     }
     Packing packing = packOffsets(lifetimes);

@@ -96,6 +96,20 @@ TEST(Packer, NeverOverlapsLiveBuffers) {
   }
 }
 
+// So many live at once that who lives with whom is not listed.
+TEST(Packer, PacksManyThatLiveTogether) {
+  Lifetimes all;
+  for (int32_t i = 0; i < 50'000; ++i) all.push_back({100, i, 60'000});
+  EXPECT_EQ(packOffsets(all).totalBytes, 50'000 * 128);
+  EXPECT_EQ(liveBytesBound(all), 50'000 * 128);
+  Lifetimes crowd = randomLike(6000, 4000, 9000, 3);
+  Packing packing = packOffsets(crowd);
+  EXPECT_LE(packing.totalBytes, liveBytesBound(crowd) * 1.25);
+  std::erase_if(crowd, [](const Lifetime& life) { return life.bytes == 0; });
+  packing = packOffsets(crowd);
+  expectValid(crowd, packing);
+}
+
 TEST(Packer, PacksSpecialSets) {
   EXPECT_EQ(packOffsets({}).totalBytes, 0);
   EXPECT_EQ(liveBytesBound({}), 0);
