@@ -141,8 +141,9 @@ Network& Network::operator=(Network&&) noexcept = default;
 Network::~Network() = default;
 
 Network Network::parse(const std::string& path) {
+  OnnxModel model = readOnnxFile(path);
   try {
-    return Network(import(readOnnxFile(path)));
+    return Network(import(std::move(model)));
   } catch (Error& error) {
     error.within("file " + path);
     throw;

@@ -173,6 +173,7 @@ def test_problem(folder, line, message):
     before = {path: path.stat().st_mtime for path in folder.iterdir()}
     errors = failed(*line.split(), *(QUICK if "small.onnx" in line else ()), cwd=folder)
     assert any(message in error for error in errors), errors
+    assert not any(re.search(r"(file \S+: ).*\1", error) for error in errors), errors
     assert {path: path.stat().st_mtime for path in folder.iterdir()} == before
 
 

@@ -172,7 +172,9 @@ Engine obtainEngine(const Options& options, const Output& output) {
       if (!flags.saveEngine.empty()) saveEngine(engine, flags.saveEngine, output);
       return engine;
     } catch (Error& error) {
-      if (error.context().empty()) error.within("file " + options.model.onnx);
+      // One that the file gave when it was opened names it.
+      if (error.context().empty() && error.code() != ErrorCode::Io)
+        error.within("file " + options.model.onnx);
       throw;
     }
   }
