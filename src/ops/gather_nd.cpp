@@ -1,5 +1,7 @@
 #include "ops/gather_nd.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "ops/contents.h"
 #include "ops/define.h"
@@ -17,7 +19,7 @@ static void reference(const GatherNd& gather, const ReferenceContext& context) {
   const int64_t inner = elementCount(x.dims.subspan(batchDims + static_cast<size_t>(depth)));
   const int64_t batchSize = elementCount(x.dims.subspan(batchDims));
   const int64_t tuples = elementCount(indices.dims.first(indices.dims.size() - 1));
-  const int64_t perBatch = batch == 0 ? 0 : tuples / batch;
+  const int64_t perBatch = tuples / std::max<int64_t>(batch, 1);
   for (int64_t tuple = 0; tuple < tuples; ++tuple) {
     int64_t from = tuple / perBatch * batchSize;
     for (int64_t i = 0; i < depth; ++i) {
