@@ -372,6 +372,7 @@ void timeCandidates(TacticMap& tactics, const Graph& graph, const TacticOptions&
       ConcreteShapes shapes = shapesAt(*tactic.problem, options.points[point]);
       std::string problem = problemKey(*tactic.problem, shapes);
       double best = std::numeric_limits<double>::infinity();
+      std::optional<Error> tooLarge;
       for (size_t index : timedCandidates(tactic, options)) {
         Candidate& candidate = tactic.candidates[index];
         std::string key = candidateKey(candidate);
@@ -384,24 +385,25 @@ void timeCandidates(TacticMap& tactics, const Graph& graph, const TacticOptions&
               late || (options.budgetSeconds >= 0 && secondsSince(start) > options.budgetSeconds);
           if (late) break;
           if (!timer) timer = std::make_unique<Timer>(options.device);
-          bool unknown = false;
           try {
             seconds = timer->time(*tactic.problem, candidate, shapes, best * kHopelessRatio);
           } catch (const Error& error) {
             const bool memory = error.code() == ErrorCode::OutOfMemory;
             if (error.code() != ErrorCode::Unsupported && !memory) throw;
+            if (memory) tooLarge = error;
             options.log.verbose(fmt::format("{}: {} {} does not run: {}", node->name,
                                             candidate.kernel->name(),
                                             candidate.configuration.toString(), error.has()));
             seconds = kNeverSeconds;
-            unknown = memory;  // there may be more the next time
           }
-          if (!unknown) cache.put(problem, key, *seconds);
+          // There may be more memory the next time.
+          if (!tooLarge || *seconds < kNeverSeconds) cache.put(problem, key, *seconds);
           ++timed;
         }
         candidate.times[point] = {*seconds, true};
         best = std::min(best, *seconds);
       }
+      if (tooLarge && best >= kNeverSeconds) throw Error(*tooLarge).within("node " + node->name);
       scaleEstimates(tactic, point);
     }
     if (options.progress) options.progress(++done, nodes.size());

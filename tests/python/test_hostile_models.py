@@ -59,7 +59,7 @@ REFUSED = [
     (folding_eye, "2305843009213693952 elements"),
     (folding_pad, "4611686018427387905 elements"),
     (folding_resize, "4611686018427387904 elements"),
-    (huge_window, "more than 2^63 - 1 elements"),
+    (huge_window, "bytes of memory free"),
     (giant_type, "not supported"),
     (attribute_list, "perm"),
     (huge_rank, "rank 100000; needs rank 64 at most"),
