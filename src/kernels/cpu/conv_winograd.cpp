@@ -189,7 +189,8 @@ WinogradExecutable::WinogradExecutable(const BoundWinograd& owner, const ConvSha
 }
 
 // Threads split tiles or panels, whichever leaves the busiest one less work and traffic. Tiles of a
-// group share one reading of the weights; more of them outgrow the second cache.
+// group share one reading of the weights; what is kept of them leaves some of the second cache for
+// the panels.
 void WinogradExecutable::choosePartition(int threads, size_t l2Bytes) {
   const Panels& panels = this->panels();
   const double k = static_cast<double>(panels.k);
@@ -202,7 +203,7 @@ void WinogradExecutable::choosePartition(int threads, size_t l2Bytes) {
       const int64_t tileBytes =
           positions_ * (rowFloats_ + blocks * panels.block) * static_cast<int64_t>(sizeof(float));
       const int64_t most =
-          std::max<int64_t>(2 * static_cast<int64_t>(l2Bytes) / tileBytes, 2 * owner_.rows_);
+          std::max<int64_t>(static_cast<int64_t>(l2Bytes) * 7 / 10 / tileBytes, 2 * owner_.rows_);
       const int64_t groups = (tiles + most - 1) / most;
       const double products = static_cast<double>(tiles * positions_ * blocks) * k / 2;
       const double transforms =
