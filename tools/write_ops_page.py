@@ -102,9 +102,10 @@ def run_retyped(results: dict[str, tuple[str, str]]) -> list[tuple[str, str, str
 
 def microsoft_models():
     """Those of the tests beside onnxruntime; which of them fail, those tests say."""
+    import test_microsoft_attributes as rare
     import test_microsoft_operators as tests
 
-    for case in tests.ALL:
+    for case in tests.ALL + rare.ALL:
         model = onnx.load_from_string(tests.model_of(dataclasses.replace(case, symbolic=False)))
         feeds = {f"x{i}": array for i, array in enumerate(case.inputs)
                  if array is not None and i not in case.constants}

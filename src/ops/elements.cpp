@@ -80,6 +80,10 @@ void storeHighest(const TensorView& view, int64_t i) {
 }
 
 bool elementLess(const TensorView& view, int64_t i, int64_t j) {
+  if (isComplex(view.dtype)) {  // by real parts, then imaginary ones
+    const auto a = view.loadComplex(i), b = view.loadComplex(j);
+    return a.real() != b.real() ? a.real() < b.real() : a.imag() < b.imag();
+  }
   if (isFloat(view.dtype)) {
     const double a = view.loadDouble(i), b = view.loadDouble(j);
     return a < b || (std::isnan(b) && !std::isnan(a));

@@ -5,6 +5,7 @@
 #include "ops/expand.h"
 #include "ops/onnx_affine_grid.h"
 #include "ops/onnx_attention.h"
+#include "ops/onnx_axes.h"
 #include "ops/onnx_broadcast.h"
 #include "ops/onnx_integer_products.h"
 #include "ops/onnx_losses.h"
@@ -140,8 +141,10 @@ void importShrink(OnnxNode& node) {
   DType dtype = node.dtypeOf(x);
   Ref bias = node.scalar(dtype, node.attributeFloat("bias", 0));
   double lambda = node.attributeFloat("lambd", 0.5);
-  Ref above = node.emit(Operator::of(Less{}), {node.scalar(dtype, lambda), x});
-  Ref below = node.emit(Operator::of(Less{}), {x, node.scalar(dtype, -lambda)});
+  // No integer need hold the bounds.
+  Ref real = isInteger(dtype) ? emitCast(node, x, DType::F64) : x;
+  Ref above = node.emit(Operator::of(Less{}), {scalarLike(node, real, lambda), real});
+  Ref below = node.emit(Operator::of(Less{}), {real, scalarLike(node, real, -lambda)});
   Ref down = node.emit(Operator::of(Sub{}), {x, bias});
   Ref up = node.emit(Operator::of(Add{}), {x, bias});
   Ref rest = node.emit(Operator::of(Where{}), {above, down, node.scalar(dtype, 0)});

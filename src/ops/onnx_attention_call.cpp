@@ -4,6 +4,8 @@
 #include <limits>
 
 #include "base/error.h"
+#include "ops/concat.h"
+#include "ops/expand.h"
 #include "ops/mat_mul.h"
 #include "ops/onnx_axes.h"
 #include "ops/pointwise_binary.h"
@@ -70,6 +72,17 @@ Ref combinedMask(OnnxNode& node, const AttentionCall& call, bool withCausal) {
                    {visible, call.mask, scalarLike(node, call.mask, kHidden)});
 }
 
+// The scores [batch, heads, queries, keys] with one more column.
+Ref withSinks(OnnxNode& node, Ref scores, Ref sinks) {
+  if (!sinks) return scores;
+  Shape column = node.shapeOf(scores);
+  column[3] = 1;
+  const Dim heads = node.shapeOf(sinks).elementCount();
+  Ref last = emitReshape(node, emitCast(node, sinks, node.dtypeOf(scores)), {1, heads, 1, 1});
+  last = node.emit(Operator::of(Expand{.shape = column}), {last});
+  return node.emit(Operator::of(Concat{.axis = 3}), {scores, last});
+}
+
 }  // namespace
 
 double attentionScale(const OnnxNode& node, OnnxNode::Ref q) {
@@ -109,7 +122,8 @@ OnnxNode::Ref emitHeadsProduct(OnnxNode& node, OnnxNode::Ref a, OnnxNode::Ref b,
 }
 
 OnnxNode::Ref emitAttention(OnnxNode& node, const AttentionCall& call) {
-  if (call.softcap != 0) return emitAttentionWithScores(node, call, ScoresOutput::Probabilities).y;
+  if (call.softcap != 0 || call.sinks)
+    return emitAttentionWithScores(node, call, ScoresOutput::Probabilities).y;
   Attention attention{.scale = call.scale};
   bool asMask = call.lengths || call.starts;
   if (call.causal && !asMask) {
@@ -152,7 +166,8 @@ AttentionResult emitAttentionWithScores(OnnxNode& node, const AttentionCall& cal
     }
   }
   if (output == ScoresOutput::Biased) result.scores = scores;
-  Ref weights = node.emit(Operator::of(Softmax{.axis = 3}), {scores});
+  Ref weights = node.emit(Operator::of(Softmax{.axis = 3}), {withSinks(node, scores, call.sinks)});
+  if (call.sinks) weights = emitSlice(node, weights, 3, 0, -1);
   // A query that sees no key gives zeros.
   if (none)
     weights = node.emit(Operator::of(Where{}), {none, scalarLike(node, weights, 0), weights});

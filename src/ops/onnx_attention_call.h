@@ -17,7 +17,8 @@ struct AttentionCall {
   int64_t left = -1, right = -1;  // keys a query sees beside its own position; -1: all
   Dim offset = 0;                 // position of the first query among the keys
   Ref starts = {};                // [batch], the offset of each sequence, in place of `offset`
-  Ref lengths = {};               // [batch], keys that count; the queries are the last of them
+  Ref sinks = {};    // of each head or of all: a score beside the keys', whose weight goes nowhere
+  Ref lengths = {};  // [batch], keys that count; the queries are the last of them
 };
 
 enum class ScoresOutput : uint8_t { Products = 0, Capped = 1, Biased = 2, Probabilities = 3 };

@@ -1,5 +1,7 @@
 #include "ops/onnx_microsoft.h"
 
+#include <iterator>
+
 #include "base/error.h"
 #include "ops/onnx_axes.h"
 #include "ops/onnx_nested.h"
@@ -7,6 +9,7 @@
 #include "ops/onnx_swish.h"
 #include "ops/pointwise_activation.h"
 #include "ops/pointwise_binary.h"
+#include "ops/reduce.h"
 
 namespace carnot {
 
@@ -45,6 +48,34 @@ void importExpandDims(OnnxNode& node) {
   const Ref axis = node.requireInput(1);
   node.setOutput(
       0, emitNested(node, "Unsqueeze", 13, {node.requireInput(0), emitReshape(node, axis, {1})}));
+}
+
+void importTorchEmbedding(OnnxNode& node) {
+  node.setOutput(0, emitNested(node, "Gather", 13, {node.requireInput(0), node.requireInput(1)}));
+}
+
+// In order of appearance; the outputs are values, where each element went, and counts.
+void importMicrosoftUnique(OnnxNode& node) {
+  const OnnxFields fields{{"sorted", int64_t{0}}};
+  const std::vector<Ref> found =
+      importNested(node, "Unique", 11, {node.requireInput(0)}, &fields, 4);
+  const Ref outputs[] = {found[0], found[2], found[3]};
+  for (size_t i = 0; i < std::size(outputs); ++i)
+    if (node.outputUsed(i)) node.setOutput(i, outputs[i]);
+}
+
+// Between every row of one matrix and every row of another.
+void importCDist(OnnxNode& node) {
+  const std::string metric = node.attributeString("metric", "sqeuclidean");
+  if (metric != "sqeuclidean" && metric != "euclidean")
+    node.unsupported(fmt::format("metric {}", metric), "sqeuclidean or euclidean");
+  const Ref a = ofRank(node, node.requireInput(0), 2, "[rows, size]");
+  const Ref b = ofRank(node, node.requireInput(1), 2, "[rows, size]");
+  const Shape x = node.shapeOf(a), y = node.shapeOf(b);
+  const Ref apart = node.emit(Operator::of(Sub{}), {emitReshape(node, a, {x[0], 1, x[1]}),
+                                                    emitReshape(node, b, {1, y[0], y[1]})});
+  const ReduceKind kind = metric == "euclidean" ? ReduceKind::L2 : ReduceKind::SumSquare;
+  node.setOutput(0, node.emit(Operator::of(Reduce{kind, {2}, false}), {apart}));
 }
 
 // What is ai.onnx's operator of the same name, as of an opset.
@@ -92,9 +123,15 @@ std::span<const OnnxMapping> microsoftMappings() {
       {kDomain, "TransposeMatMul", 1, 0, importFusedMatMul},
       {kDomain, "FusedGemm", 1, 0, importFusedGemm},
       {kDomain, "FusedConv", 1, 0, importFusedConv},
+      {kDomain, "NhwcConv", 1, 0, importNhwcConv},
+      {kDomain, "NhwcFusedConv", 1, 0, importNhwcFusedConv},
+      {kDomain, "ConvTransposeWithDynamicPads", 1, 0, importConvTransposeWithDynamicPads},
+      {kDomain, "MatMulBnb4", 1, 0, importMatMulBnb4},
       {kDomain, "MatMulNBits", 1, 0, importMatMulNBits},
       {kDomain, "GatherBlockQuantized", 1, 0, importGatherBlockQuantized},
       {kDomain, "DynamicQuantizeMatMul", 1, 0, importDynamicQuantizeMatMul},
+      {kDomain, "DynamicQuantizeLSTM", 1, 0, importDynamicQuantizeLstm},
+      {kDomain, "MatMulInteger16", 1, 0, importMatMulInteger16},
       {kDomain, "MatMulIntegerToFloat", 1, 0, importMatMulIntegerToFloat},
       {kDomain, "QGemm", 1, 0, importQGemm},
       {kDomain, "QLinearConv", 1, 0, importMicrosoftQLinearConv},
@@ -117,6 +154,9 @@ std::span<const OnnxMapping> microsoftMappings() {
       {kDomain, "Trilu", 1, 0, importStandard<14>},
       {kDomain, "GatherND", 1, 0, importStandard<12>},
       {kDomain, "ExpandDims", 1, 0, importExpandDims},
+      {kDomain, "TorchEmbedding", 1, 0, importTorchEmbedding},
+      {kDomain, "Unique", 1, 0, importMicrosoftUnique},
+      {kDomain, "CDist", 1, 0, importCDist},
   };
   return kRows;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include "ops/onnx_node.h"
 
@@ -23,11 +24,18 @@ void importSkipGroupNorm(OnnxNode& node);
 
 void importFusedMatMul(OnnxNode& node);
 void importFusedGemm(OnnxNode& node);
-void importFusedConv(OnnxNode& node);
+void importMatMulBnb4(OnnxNode& node);
 void importMatMulNBits(OnnxNode& node);
 void importGatherBlockQuantized(OnnxNode& node);
 
+void importFusedConv(OnnxNode& node);
+void importNhwcConv(OnnxNode& node);
+void importNhwcFusedConv(OnnxNode& node);
+void importConvTransposeWithDynamicPads(OnnxNode& node);
+
 void importDynamicQuantizeMatMul(OnnxNode& node);
+void importDynamicQuantizeLstm(OnnxNode& node);
+void importMatMulInteger16(OnnxNode& node);
 void importMatMulIntegerToFloat(OnnxNode& node);
 void importQGemm(OnnxNode& node);
 void importMicrosoftQLinearConv(OnnxNode& node);
@@ -43,6 +51,12 @@ void importQLinearAveragePool(OnnxNode& node);
 void importQLinearGlobalAveragePool(OnnxNode& node);
 void importQLinearReduceMean(OnnxNode& node);
 
+// The function that the attribute `activation` names, of x; none without it.
+OnnxNode::Ref emitActivation(OnnxNode& node, OnnxNode::Ref x,
+                             const std::vector<double>& parameters);
+// x [N, spatial..., C] as [N, C, spatial...], and back.
+OnnxNode::Ref channelsFirst(OnnxNode& node, OnnxNode::Ref x);
+OnnxNode::Ref channelsLast(OnnxNode& node, OnnxNode::Ref x);
 // The product of integers a and b less their zero points, times both scales, in float32.
 OnnxNode::Ref emitIntegerProduct(OnnxNode& node, OnnxNode::Ref a, OnnxNode::Ref b,
                                  OnnxNode::Ref aZero, OnnxNode::Ref bZero, OnnxNode::Ref aScale,

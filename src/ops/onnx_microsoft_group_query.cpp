@@ -15,12 +15,10 @@ namespace {
 using Ref = OnnxNode::Ref;
 
 void refuseVariants(const OnnxNode& node) {
-  for (size_t i : {11, 12, 13, 14, 15})
+  for (size_t i : {12, 13, 14, 15})
     if (node.hasInput(i))
       node.unsupported(fmt::format("input {}", i),
-                       "no sinks, quantized caches or norms of queries and keys");
-  if (node.attributeInt("smooth_softmax", 0) > 0)
-    node.unsupported("a smooth softmax", "the ordinary one");
+                       "no quantized caches or norms of queries and keys");
   if (node.attributeInt("kv_cache_bit_width", 0) != 0 ||
       node.attributeInt("sliding_window_cache", 0) != 0)
     node.unsupported("a quantized or sliding cache", "a whole one");
@@ -129,7 +127,10 @@ void importGroupQueryAttention(OnnxNode& node) {
                      .v = toHeadsFirst(node, heads.v),
                      .softcap = node.attributeFloat("softcap", 0),
                      .mask = node.input(10),
-                     .causal = node.attributeInt("causal", 1) != 0};
+                     .causal = node.attributeInt("causal", 1) != 0,
+                     .sinks = node.input(11)};
+  if (!call.sinks && node.attributeInt("smooth_softmax", 0) > 0)
+    call.sinks = scalarLike(node, call.q, 0);
   call.scale = node.attributeFloat("scale", 0);
   if (call.scale == 0) call.scale = attentionScale(node, call.q);
   if (const int64_t window = node.attributeInt("local_window_size", -1); window > 0)

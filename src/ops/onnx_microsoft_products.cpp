@@ -27,28 +27,6 @@ Ref batchFirst(OnnxNode& node, Ref x) {
   return rank < 3 ? x : emitTranspose(node, x, perm);
 }
 
-Ref emitActivation(OnnxNode& node, Ref x, const std::vector<double>& parameters) {
-  const std::string name = node.attributeString("activation", "");
-  const auto parameter = [&](size_t i, double fallback) {
-    return i < parameters.size() ? parameters[i] : fallback;
-  };
-  if (name.empty() || name == "None") return x;
-  if (name == "Relu" || name == "Tanh" || name == "Sigmoid" || name == "HardSwish" ||
-      name == "Softplus" || name == "Softsign")
-    return emitNested(node, name, 22, {x});
-  if (name == "LeakyRelu" || name == "ThresholdedRelu" || name == "Elu")
-    return emitNested(node, name, 22, {x},
-                      {{"alpha", parameter(0, name == "LeakyRelu" ? 0.01 : 1)}});
-  if (name == "HardSigmoid")
-    return emitNested(node, name, 22, {x},
-                      {{"alpha", parameter(0, 0.2)}, {"beta", parameter(1, 0.5)}});
-  if (name == "Clip" && parameters.size() >= 2)
-    return emitNested(node, name, 13,
-                      {x, scalarLike(node, x, parameters[0]), scalarLike(node, x, parameters[1])});
-  node.unsupported(fmt::format("activation {}", name),
-                   "Relu, Tanh, Sigmoid, LeakyRelu, Clip, HardSigmoid, HardSwish");
-}
-
 // --- integers of a few bits, packed into bytes, the first in the low bits
 
 DType packedType(const OnnxNode& node, int64_t bits) {
@@ -77,6 +55,13 @@ Tensor unpacked(const OnnxNode& node, size_t input, DType type, int64_t rows, in
                                from[row * width + bit / 8] >> (bit % 8) & ((1 << bits) - 1));
     }
   return integers;
+}
+
+// a times the transpose of w, and input `bias` if there is one.
+void setProduct(OnnxNode& node, Ref a, Ref w, size_t bias) {
+  Ref y = node.emit(Operator::of(MatMul{.transposeB = true}), {a, w});
+  if (node.hasInput(bias)) y = node.emit(Operator::of(Add{}), {y, node.input(bias)});
+  node.setOutput(0, y);
 }
 
 int64_t requireAttribute(const OnnxNode& node, std::string_view name) {
@@ -110,25 +95,32 @@ void importFusedGemm(OnnxNode& node) {
   node.setOutput(0, emitActivation(node, y, parameters));
 }
 
-void importFusedConv(OnnxNode& node) {
-  Ref y = importNested(node, "Conv", 22,
-                       {node.requireInput(0), node.requireInput(1), node.input(2)})[0];
-  if (node.hasInput(3)) y = node.emit(Operator::of(Add{}), {y, node.input(3)});
-  node.setOutput(0, emitActivation(node, y, node.attributeFloats("activation_params")));
-}
-
 void importMatMulNBits(OnnxNode& node) {
   const Ref a = node.requireInput(0);
   const int64_t k = requireAttribute(node, "K"), n = requireAttribute(node, "N");
   const int64_t block = requireAttribute(node, "block_size"), blocks = quotientUp(k, block);
   const int64_t bits = node.attributeInt("bits", 4);
   const DType type = packedType(node, bits), to = node.dtypeOf(a);
-  if (node.hasInput(4)) node.unsupported("groups by index (g_idx)", "blocks in order");
   if (node.attributeInt("weight_prepacked", 0) != 0)
     node.unsupported("weights packed for one kernel", "weights in order");
   Ref w = node.constant(unpacked(node, 1, type, n * blocks, block).reshaped({n, blocks, block}));
-  const Ref scale = emitReshape(node, node.requireInput(2), {n, blocks, 1});
   const Ref given = node.input(3);
+  if (const Ref groups = node.input(4)) {
+    // The block that each column takes scale and zero point of.
+    const auto byColumn = [&](Ref x) {
+      x = node.emit(Operator::of(Gather{.axis = 1}), {emitReshape(node, x, {n, blocks}), groups});
+      return emitCast(node, x, to);
+    };
+    w = emitSlice(node, emitReshape(node, w, {n, blocks * block}), 1, 0, k);
+    Ref zero = scalarLike(node, a, static_cast<double>(1 << (bits - 1)));
+    if (given)
+      zero = byColumn(
+          isFloat(node.dtypeOf(given)) ? given : node.constant(unpacked(node, 3, type, n, blocks)));
+    w = node.emit(Operator::of(Sub{}), {emitCast(node, w, to), zero});
+    w = node.emit(Operator::of(Mul{}), {w, byColumn(node.requireInput(2))});
+    return setProduct(node, a, w, 5);
+  }
+  const Ref scale = emitReshape(node, node.requireInput(2), {n, blocks, 1});
   if (given && isFloat(node.dtypeOf(given))) {
     const Ref zero = emitReshape(node, emitCast(node, given, to), {n, blocks, 1});
     w = node.emit(Operator::of(Sub{}), {emitCast(node, w, to), zero});
@@ -141,9 +133,47 @@ void importMatMulNBits(OnnxNode& node) {
   }
   w = emitReshape(node, w, {n, blocks * block});
   if (blocks * block != k) w = emitSlice(node, w, 1, 0, k);
-  Ref y = node.emit(Operator::of(MatMul{.transposeB = true}), {a, w});
-  if (node.hasInput(5)) y = node.emit(Operator::of(Add{}), {y, node.input(5)});
-  node.setOutput(0, y);
+  setProduct(node, a, w, 5);
+}
+
+// Weights of 4 bits as bitsandbytes writes them: the first of each byte in the high bits, each the
+// number of an entry of a table, times the largest of its block.
+void importMatMulBnb4(OnnxNode& node) {
+  static constexpr std::array<std::array<double, 16>, 2> kTables = {{
+      {0, 5.208333333e-03, 0.66666667, 1, 0.33333333, 0.5, 0.16666667, 0.25, -0.0, -5.208333333e-03,
+       -0.66666667, -1, -0.33333333, -0.5, -0.16666667, -0.25},
+      {-1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635,
+       -0.18477343022823334, -0.09105003625154495, 0, 0.07958029955625534, 0.16093020141124725,
+       0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941,
+       0.7229568362236023, 1},
+  }};
+  const Ref a = node.requireInput(0);
+  const int64_t k = requireAttribute(node, "K"), n = requireAttribute(node, "N");
+  const int64_t block = requireAttribute(node, "block_size");
+  const int64_t kind = node.attributeInt("quant_type", 1);
+  if (kind != 0 && kind != 1) node.unsupported(fmt::format("quant_type {}", kind), "0 or 1");
+  if (node.attributeInt("transB", 1) == 0) node.unsupported("weights [K, N]", "[N, K]");
+  const int64_t count = n * k, blocks = quotientUp(count, block);
+  const Tensor* bytes = node.constantOf(node.requireInput(1));
+  if (!bytes) node.unsupported("weights computed at run time", "constants");
+  if (n > (int64_t{1} << 40) / k || bytes->dtype() != DType::U8 ||
+      bytes->count() != quotientUp(count, 2))
+    throw Error(ErrorCode::InvalidModel,
+                fmt::format("{} weights of {}", bytes->count(), dtypeName(bytes->dtype())),
+                fmt::format("bytes for {} by {} weights", n, k));
+  Tensor weights(DType::F32, {blocks * block});
+  const auto* codes = static_cast<const uint8_t*>(bytes->data());
+  for (int64_t i = 0; i < blocks * block; ++i) {
+    const int code = i < count ? codes[i / 2] >> (i % 2 == 0 ? 4 : 0) & 15 : 0;
+    weights.view().storeDouble(i, kTables[static_cast<size_t>(kind)][static_cast<size_t>(code)]);
+  }
+  const Ref most = emitReshape(node, node.requireInput(2), {blocks, 1});
+  Ref w = node.constant(std::move(weights).reshaped({blocks, block}));
+  w = node.emit(Operator::of(Mul{}), {w, emitCast(node, most, DType::F32)});
+  w = emitReshape(node, w, {blocks * block});
+  if (blocks * block != count) w = emitSlice(node, w, 0, 0, count);
+  w = emitCast(node, emitReshape(node, w, {n, k}), node.dtypeOf(a));
+  setProduct(node, a, w, 3);
 }
 
 // Rows of a table of quantized values.

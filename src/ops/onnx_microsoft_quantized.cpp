@@ -34,20 +34,6 @@ void setQuantized(OnnxNode& node, Ref y, size_t i, size_t like = 0) {
                               {y, asScalar(node, node.requireInput(i)), zero}));
 }
 
-// x [N, spatial..., C] as [N, C, spatial...], and back.
-Ref channelsFirst(OnnxNode& node, Ref x) {
-  const auto rank = static_cast<int64_t>(node.rankOf(x));
-  std::vector<int64_t> perm = {0, rank - 1};
-  for (int64_t i = 1; i + 1 < rank; ++i) perm.push_back(i);
-  return emitTranspose(node, x, perm);
-}
-Ref channelsLast(OnnxNode& node, Ref x) {
-  const auto rank = static_cast<int64_t>(node.rankOf(x));
-  std::vector<int64_t> perm = {0};
-  for (int64_t i = 2; i < rank; ++i) perm.push_back(i);
-  perm.push_back(1);
-  return emitTranspose(node, x, perm);
-}
 bool hasChannelsLast(const OnnxNode& node) {
   return node.attributeInt("channels_last", 0) != 0 && node.rankOf(node.requireInput(0)) > 2;
 }
@@ -86,6 +72,34 @@ void importDynamicQuantizeMatMul(OnnxNode& node) {
                              levels[1], node.requireInput(2));
   if (node.hasInput(4)) y = node.emit(Operator::of(Add{}), {y, node.input(4)});
   node.setOutput(0, y);
+}
+
+// Integers of 16 bits, summed in 32.
+void importMatMulInteger16(OnnxNode& node) {
+  const auto wide = [&](size_t i) { return emitCast(node, node.requireInput(i), DType::I32); };
+  node.setOutput(0, emitNested(node, "MatMul", 13, {wide(0), wide(1)}));
+}
+
+// The weights' levels are what is quantized; inputs and states, which onnxruntime rounds to 8 bits
+// on the way, stay as they are.
+void importDynamicQuantizeLstm(OnnxNode& node) {
+  const auto weights = [&](size_t i, size_t scales) {
+    Ref x = node.requireInput(i), scale = node.requireInput(scales), zero = node.input(scales + 1);
+    const Dim directions = node.shapeOf(ofRank(node, x, 3, "[directions, size, 4 * hidden]"))[0];
+    const auto broad = [&](Ref y) {
+      const Shape shape = node.shapeOf(y);
+      const Dim columns = shape.rank() == 2 ? shape[1] : Dim(1);
+      return emitCast(node, emitReshape(node, y, {directions, 1, columns}), DType::F32);
+    };
+    Ref real = emitCast(node, x, DType::F32);
+    if (zero) real = node.emit(Operator::of(Sub{}), {real, broad(zero)});
+    return emitTranspose(node, emitMul(node, real, broad(scale)), {0, 2, 1});
+  };
+  std::vector<Ref> inputs = {node.requireInput(0), weights(1, 8), weights(2, 10)};
+  for (size_t i = 3; i < 8; ++i) inputs.push_back(node.input(i));
+  const std::vector<Ref> outputs = importNested(node, "LSTM", 14, std::move(inputs), nullptr, 3);
+  for (size_t i = 0; i < outputs.size(); ++i)
+    if (node.outputUsed(i)) node.setOutput(i, outputs[i]);
 }
 
 void importMatMulIntegerToFloat(OnnxNode& node) {

@@ -13,7 +13,6 @@ namespace carnot {
 
 static void infer(const Unique& unique, InferContext& context) {
   requireAxis(context, unique.axis);
-  requireReal(context, 0);
   Shape out = context.shape(0);
   Dim& extent = out[static_cast<size_t>(unique.axis)];
   const Dim all = extent;

@@ -16,7 +16,8 @@ TYPES = {
 
 # Whose other tensors are of other type parameters, and follow the first input all the same.
 OF_ONE_TYPE = {"Attention", "LinearAttention", "RMSNormalization"}
-FIXED = {"BitCast"}  # whose types are a matter of width
+# Whose types are a matter of width, or not of tensors alone.
+FIXED = {"BitCast", "OptionalGetElement"}
 
 
 def _matching(schema, names, of_inputs, constraint):

@@ -183,3 +183,24 @@ def test_dims_decide_between_branches_of_other_ranks():
     assert engine.run({"x": wide})["y"].shape == (3, 2)
     with pytest.raises(carnot.Error, match="the else_branch of squeeze, which the engine was built"):
         engine.run({"x": narrow})
+
+
+@pytest.mark.parametrize("sort", [0, 1])
+def test_complex_numbers_are_sorted_by_their_real_parts_first(sort):
+    graph = helper.make_graph(
+        [helper.make_node("Unique", ["x"], ["y", "first", "where", "count"], sorted=sort)], "unique",
+        [helper.make_tensor_value_info("x", TensorProto.COMPLEX64, ["n"])],
+        [helper.make_tensor_value_info("y", TensorProto.COMPLEX64, None),
+         *[helper.make_tensor_value_info(name, INT64, None)
+           for name in ("first", "where", "count")]])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    engine = carnot.build(model.SerializeToString(), threads=1, optimization_level=0)
+    x = np.complex64([2 + 1j, 1 - 1j, 2 + 1j, 1 - 2j])
+    found = engine.run({"x": x})
+    y, first, where, count = np.unique(x, return_index=True, return_inverse=True,
+                                       return_counts=True)
+    order = np.arange(3) if sort else np.argsort(first)
+    np.testing.assert_array_equal(found["y"], y[order])
+    np.testing.assert_array_equal(found["first"], first[order])
+    np.testing.assert_array_equal(found["count"], count[order])
+    np.testing.assert_array_equal(found["y"][found["where"]], x)

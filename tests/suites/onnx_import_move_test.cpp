@@ -194,6 +194,16 @@ const ImportCase kMovers[] = {
 };
 INSTANTIATE_TEST_SUITE_P(Movers, OnnxMovers, testing::ValuesIn(kMovers));
 
+const ImportCase kIntegers[] = {
+    {"Shrink of what cannot hold its bounds",
+     {.type = "Shrink",
+      .attributes = {{"lambd", 1.5}, {"bias", 1.0}},
+      .inputs = {ints({4}, {0, 1, 2, 5}, DType::U8)}},
+     {4},
+     {0, 0, 1, 4}},
+};
+INSTANTIATE_TEST_SUITE_P(Integers, OnnxMovers, testing::ValuesIn(kIntegers));
+
 const ImportCase kResizes[] = {
     {"Upsample of opset 7 repeats",
      {.type = "Upsample",

@@ -27,8 +27,8 @@ struct ImportOptions {
 // constants, nodes with their types and the ONNX nodes that they came from. Model functions, and
 // branches of an If whose condition is constant, are inlined; shape arithmetic on constants is
 // carried out. Of an If whose branches differ in rank, one is taken if dims decide, and a guard
-// holds them to it. Throws Error within the frames source, node: InvalidModel, or Unsupported with every
-// operator type that is not supported.
+// holds them to it. Throws Error within the frames source, node: InvalidModel, or Unsupported with
+// every operator type that is not supported.
 Graph importOnnx(const OnnxModel& model, const ImportOptions& options = {});
 
 // What keeps a model from being imported.
