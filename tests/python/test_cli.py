@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -12,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from terminal import terminal
 
 PROGRAM = Path(__file__).resolve().parents[2] / "build" / "bin" / "carnot"
 
@@ -297,25 +297,17 @@ def start_long_build(folder, **options):
 
 
 def test_progress_is_for_terminals_and_interrupts_leave_nothing(tmp_path):
-    terminal, other_end = pty.openpty()
-    build = start_long_build(
-        tmp_path, stderr=other_end, stdout=subprocess.PIPE, env={**os.environ, "TERM": "xterm"}
-    )
-    os.close(other_end)
-    text = b""
-    while b"tune: " not in text:
-        text += os.read(terminal, 4096)
-    build.send_signal(signal.SIGINT)
-    try:
-        while part := os.read(terminal, 4096):
-            text += part
-    except OSError:
-        pass  # the program has ended
-    os.close(terminal)
+    with terminal() as shown:
+        build = start_long_build(tmp_path, stderr=shown.end_for_program(), stdout=subprocess.PIPE,
+                                 env={**os.environ, "TERM": "xterm"})
+        shown.close_programs_end()
+        shown.read_until(b"tune: ")
+        build.send_signal(signal.SIGINT)
+        shown.read_rest()
     assert build.wait(60) == 130
     assert build.stdout.read() == b""
     build.stdout.close()
-    assert b"\r\x1b[Kcarnot: interrupted: " in text
+    assert b"\r\x1b[Kcarnot: interrupted: " in shown.text
     assert [path.name for path in tmp_path.iterdir()] == ["long.onnx"]
 
 

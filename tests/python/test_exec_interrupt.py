@@ -1,7 +1,6 @@
 """`carnot exec` interrupted, and its progress on a terminal."""
 
 import os
-import pty
 import signal
 import subprocess
 import time
@@ -11,6 +10,7 @@ import pytest
 from exec_output import read
 from exec_program import BUILT, PROGRAM, folder, save  # noqa: F401
 from onnx import TensorProto, helper
+from terminal import terminal
 
 pytestmark = BUILT
 
@@ -62,23 +62,16 @@ def test_progress_and_interrupt_of_a_build(tmp_path):
         [(value, TensorProto.FLOAT, [32, 16, 76, 16])],
         weights,
     )
-    terminal, other_end = pty.openpty()
     flags = ("--onnx=long.onnx", "--noBuilderCache", "--builderOptimizationLevel=5",
              "--saveEngine=long.engine")  # fmt: skip
-    with start(*flags, cwd=tmp_path, stdout=subprocess.PIPE, stderr=other_end) as run:
-        os.close(other_end)
-        text = b""
-        while b"tune: " not in text:
-            text += os.read(terminal, 4096)
+    with terminal() as shown, start(*flags, cwd=tmp_path, stdout=subprocess.PIPE,
+                                    stderr=shown.end_for_program()) as run:
+        shown.close_programs_end()
+        shown.read_until(b"tune: ")
         run.send_signal(signal.SIGINT)
-        try:
-            while part := os.read(terminal, 4096):
-                text += part
-        except OSError:
-            pass  # the program has ended
-        os.close(terminal)
+        shown.read_rest()
         output = run.stdout.read()
     assert run.returncode == 130
-    assert b"[E] " in text
+    assert b"[E] " in shown.text
     assert output.splitlines()[-1].startswith(b"&&&& FAILED")
     assert [path.name for path in tmp_path.iterdir()] == ["long.onnx"]
