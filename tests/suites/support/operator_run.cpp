@@ -42,7 +42,7 @@ Operand::Operand(DType dtype, std::string_view shape) {
 Operand::Operand(Tensor tensor)
     : type{tensor.dtype(), Shape::of(tensor.dims())}, constant(std::move(tensor)) {}
 
-Operand Operand::holding(std::vector<std::string_view> dims) const {
+Operand Operand::holding(const std::vector<std::string_view>& dims) const {
   Operand copy = *this;
   copy.contents.emplace();
   for (std::string_view dim : dims) copy.contents->push_back(Dim::parse(dim));
@@ -56,7 +56,8 @@ std::string Inferred::contents(size_t i) const {
   return text;
 }
 
-Inferred inferOperator(std::string_view text, std::vector<Operand> operands, size_t outputs) {
+Inferred inferOperator(std::string_view text, const std::vector<Operand>& operands,
+                       size_t outputs) {
   Operator op = Operator::parse(text);
   std::vector<InferContext::Input> inputs;
   for (const Operand& operand : operands)

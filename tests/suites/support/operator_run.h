@@ -24,7 +24,7 @@ struct Operand {
   std::optional<std::vector<Dim>> contents;      // known as expressions
   Operand(DType dtype, std::string_view shape);  // "[batch, 3]"
   Operand(Tensor tensor);                        // NOLINT: a constant is an operand
-  Operand holding(std::vector<std::string_view> dims) const;
+  Operand holding(const std::vector<std::string_view>& dims) const;
 };
 struct Inferred {
   std::vector<InferContext::Output> outputs;
@@ -32,6 +32,6 @@ struct Inferred {
   std::string type(size_t i = 0) const { return outputs[i].type.toString(); }
   std::string contents(size_t i = 0) const;  // "batch, 3", or "unknown"
 };
-Inferred inferOperator(std::string_view op, std::vector<Operand> inputs, size_t outputs = 1);
+Inferred inferOperator(std::string_view op, const std::vector<Operand>& inputs, size_t outputs = 1);
 
 }  // namespace carnot::test
