@@ -77,4 +77,11 @@ std::optional<PointwiseTail> pointwiseTail(const Region& region, int from,
 // A region of pointwise steps alone as one program over its inputs.
 ScalarProgram pointwiseProgram(const Region& region, std::span<const TensorType> types);
 
+// Whether each image, along the first axis that the symbol `batch` gives, follows from the same
+// image of each input that has such: by what the operators are, and by the dims. Windows take a
+// batch along their first axis, and a reduction that changes other dims does not reduce that one.
+// `types`: of the region's local tensors.
+bool keepsImagesApart(const Region& region, std::span<const TensorType> types,
+                      const std::string& batch);
+
 }  // namespace carnot

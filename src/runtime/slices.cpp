@@ -138,33 +138,14 @@ class Finder {
     return true;
   }
 
-  // By what its operators are: windows take a batch along their first axis, and a reduction that
-  // changes other dims does not reduce that one.
   bool separates(const EngineStep& step, const Slices& batch) const {
     const std::string& name = state_.symbolNames[batch.symbol];
     try {
       const Region region = Region::parse(step.region);
-      if (!region.updates().empty() || !(region.substitute({{name, Dim(1)}}) == region))
-        return false;
       std::vector<TensorType> types;
       for (int32_t tensor : step.regionInputs) types.push_back(typeOf(tensor));
-      if (types.size() != static_cast<size_t>(region.inputCount)) return false;
-      const std::vector<TensorType> all = inferRegion(region, types);
-      const Dim images = Dim::symbol(name);
-      auto leads = [&](int tensor) {
-        const Shape& shape = all[static_cast<size_t>(tensor)].shape;
-        return shape.rank() > 0 && shape[0] == images;
-      };
-      return std::ranges::all_of(region.steps, [&](const Region::Step& part) {
-        const Access access = part.op.definition().access;
-        // A pool's second output counts elements through all images.
-        if (part.outputCount != 1 || !leads(part.firstOutput)) return false;
-        if (!part.op.definition().deterministic) return false;
-        if (access == Access::Pointwise || access == Access::Window) return true;
-        return access == Access::Reduce && part.inputs.size() == 1 && leads(part.inputs[0]) &&
-               all[static_cast<size_t>(part.firstOutput)].shape !=
-                   all[static_cast<size_t>(part.inputs[0])].shape;
-      });
+      return types.size() == static_cast<size_t>(region.inputCount) &&
+             keepsImagesApart(region, inferRegion(region, types), name);
     } catch (const Error&) {
       return false;
     }
