@@ -61,7 +61,7 @@ void packPanel(const ConvProblem& conv, const ConvPanels& panels, const float* w
   const int64_t taps = conv.taps();
   const int64_t width = panels.vectorsOf(panel) * panels.block;
   const int64_t first = panel * panels.vectors * panels.block;
-  const int64_t present = std::min(width, conv.outputs - first);
+  const int64_t present = std::clamp<int64_t>(conv.outputsOf(group) - first, 0, width);
   const int64_t inputs = conv.inputs / conv.together, outputs = conv.outputs / conv.together;
   const float* weights = w + (group * conv.outputs + first) * inputs * taps;
   auto putRow = [&](int64_t channel, int64_t tap) {
@@ -73,13 +73,15 @@ void packPanel(const ConvProblem& conv, const ConvPanels& panels, const float* w
     out += width;
   };
   const int64_t step = panels.plainInput ? 1 : panels.block;
-  for (int64_t channel = 0; channel < conv.inputs; channel += step)
+  const int64_t channels = conv.inputsOf(group);
+  for (int64_t channel = 0; channel < channels; channel += step)
     for (int64_t tap = 0; tap < taps; ++tap)
-      for (int64_t i = channel; i < std::min(channel + step, conv.inputs); ++i) putRow(i, tap);
+      for (int64_t i = channel; i < std::min(channel + step, channels); ++i) putRow(i, tap);
 }
 
 Tensor packWeights(const ConvProblem& conv, const ConvPanels& panels, const float* w) {
   Tensor packed(DType::F32, {conv.group * panels.groupFloats()});
+  if (conv.lastInputs < conv.inputs) std::memset(packed.as<float>(), 0, packed.bytes());
   for (int64_t group = 0; group < conv.group; ++group)
     for (int64_t panel = 0; panel < panels.count; ++panel)
       packPanel(conv, panels, w, group, panel, packed.as<float>() + panels.offset(group, panel));
@@ -129,9 +131,10 @@ class ConvExecutable : public Executable {
   int64_t channelSteps_;       // blocks, or channels, of a group
   int spatialParts_ = 1, channelParts_ = 1;
   int64_t unitsOfBand_ = 1, imagesOfBand_ = 1;
-  int64_t stepsOfChunk_ = 1, chunks_ = 1;      // channel steps multiplied in one pass
-  std::vector<int64_t> tapOffsets_;            // bytes
-  const Brgemm* kernels_[kStages][2][2] = {};  // by stage, narrow last panel, small tile
+  int64_t stepsOfChunk_ = 1, chunks_ = 1;  // channel steps multiplied in one pass
+  std::vector<int64_t> tapOffsets_;        // bytes
+  // By last group, stage, narrow last panel, small tile.
+  const Brgemm* kernels_[2][kStages][2][2] = {};
 };
 
 class BoundConv : public BoundBlockedConv {
@@ -258,9 +261,11 @@ void ConvExecutable::fillTapOffsets() {
 void ConvExecutable::makeKernels() {
   const ConvProblem& conv = this->conv();
   const bool plain = panels().plainInput;
-  const int64_t tail = plain ? 0 : conv.inputs % conv.block;
   const int64_t tilesOfBand = unitsOfBand_ * imagesOfBand_ * (flat_ ? 1 : tiles_.count());
-  for (int stage = 0; stage < kStages; ++stage) {
+  for (int at = 0; at < 2 * kStages; ++at) {
+    const int ofLast = at / kStages, stage = at % kStages;
+    if (!ofLast && conv.group == 1) continue;
+    const int64_t tail = plain ? 0 : conv.inputsOf(ofLast ? conv.group - 1 : 0) % conv.block;
     const bool exists = stage == Only ? chunks_ == 1 : stage == Middle ? chunks_ > 2 : chunks_ > 1;
     const bool last = stage == Only || stage == Last;
     for (int narrow = 0; narrow < 2; ++narrow)
@@ -285,7 +290,7 @@ void ConvExecutable::makeKernels() {
           for (const BlockedOperand& operand : conv.operands)
             spec.tile.operands.push_back(operand.kind);
         }
-        kernels_[stage][narrow][small] = &owner_.kernels_.get(spec);
+        kernels_[ofLast][stage][narrow][small] = &owner_.kernels_.get(spec);
       }
   }
 }
@@ -352,7 +357,8 @@ void ConvExecutable::runPart(const RunArguments& arguments, TilePointers pointer
           const int64_t step = chunk * stepsOfChunk_;
           const int64_t steps = std::min(stepsOfChunk_, channelSteps_ - step);
           const int64_t tapsOfStep = static_cast<int64_t>(tapOffsets_.size()) / channelSteps_;
-          const bool tail = !panels.plainInput && chunk + 1 == chunks_ && conv.inputs % conv.block;
+          const bool tail =
+              !panels.plainInput && chunk + 1 == chunks_ && conv.inputsOf(group) % conv.block != 0;
           tile.tapOffsets = tapOffsets_.data() + step * tapsOfStep;
           tile.taps = (steps - tail) * tapsOfStep;
           tile.tailTaps = tail * tapsOfStep;
@@ -360,7 +366,8 @@ void ConvExecutable::runPart(const RunArguments& arguments, TilePointers pointer
           tile.prefetch = tile.b + steps * rowsOfStep * width;
           for (int64_t i = 0; i < pieces; ++i)
             multiplyPiece(pieceAt(i), inputOf(group, pieceAt(i), i), pointers, block,
-                          kernels_[stage][panel + 1 == panels.count], tile);
+                          kernels_[group + 1 == conv.group][stage][panel + 1 == panels.count],
+                          tile);
           tile.b += steps * rowsOfStep * width;
         }
       }
@@ -432,6 +439,7 @@ void ConvExecutable::copyPiece(const float* x, int64_t group, const Piece& piece
 class ConvDirect : public Kernel {
  public:
   std::string_view name() const override { return "cpu/conv/direct"; }
+  uint32_t revision() const override { return 2; }
 
   Support supports(const Problem& problem) const override {
     auto analysis = analyze(problem);

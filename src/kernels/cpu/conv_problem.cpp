@@ -126,6 +126,8 @@ std::variant<Refusal, ConvProblem> convProblemOf(const Problem& problem, Anchore
   out.group = conv.group;
   out.inputs = kTransposed ? dims[0] / conv.group : dims[1];
   out.outputs = kTransposed ? dims[1] : dims[0] / conv.group;
+  out.lastInputs = out.inputs;
+  out.lastOutputs = out.outputs;
   out.line = axes == 1;
   auto axis = [&](size_t i) {
     return WindowAxis{dims[2 + i], conv.strides[i], conv.dilations[i], conv.pads[i],
@@ -164,14 +166,22 @@ std::variant<Refusal, ConvProblem> convProblem(const Problem& problem, bool tran
 
 bool ConvProblem::mergeGroups() {
   auto fillBlocks = [&](int64_t count) {
-    return group % count == 0 && inputs * count % block == 0 && outputs * count % block == 0;
+    auto fill = [&](int64_t channels) {
+      const int64_t left = group % count * channels;
+      return channels * count % block == 0 &&
+             (left == 0 || blocksOf(left) == blocksOf(channels * count));
+    };
+    return fill(inputs) && fill(outputs);
   };
   int64_t count = 1;
   while (count <= std::min<int64_t>(block, group) && !fillBlocks(count)) ++count;
-  if (!fillBlocks(count)) count = group;
+  if (count > group || !fillBlocks(count)) count = group;
   if (count > kMostTogether) return false;
+  const int64_t last = group % count == 0 ? count : group % count;
+  lastInputs = last * inputs;
+  lastOutputs = last * outputs;
   together = count;
-  group /= count;
+  group = (group + count - 1) / count;
   inputs *= count;
   outputs *= count;
   return true;
@@ -210,7 +220,7 @@ int64_t ConvProblem::packedColumns() const {
 }
 
 Tensor ConvProblem::packColumns(const Problem& problem) const {
-  return packBlockedColumns(problem, region, operands, group * outputs, block);
+  return packBlockedColumns(problem, region, operands, (group - 1) * outputs + lastOutputs, block);
 }
 
 ConvShapes ConvProblem::shapesOf(const std::vector<TensorType>& concrete) const {

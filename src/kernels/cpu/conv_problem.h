@@ -39,6 +39,7 @@ struct ConvProblem {
   int block = 16;
   int64_t group = 1, inputs = 0, outputs = 0;  // channels of a group
   int64_t together = 1;                        // groups of the convolution in one of these
+  int64_t lastInputs = 0, lastOutputs = 0;     // channels of the last group, which may be fewer
   bool line = false;                           // one spatial axis
   bool upright = false;                        // a line whose axis is the first of two, before a 1
   WindowAxis height, width;
@@ -46,8 +47,10 @@ struct ConvProblem {
 
   int64_t taps() const { return height.kernel * width.kernel; }
   // As many groups as fill blocks become one, else all, with zeros where their weights do not meet;
-  // false when those are too many.
+  // false when those are too many. What is left over is a last group of as many blocks.
   bool mergeGroups();
+  int64_t inputsOf(int64_t index) const { return index + 1 == group ? lastInputs : inputs; }
+  int64_t outputsOf(int64_t index) const { return index + 1 == group ? lastOutputs : outputs; }
   int64_t blocksOf(int64_t channels) const { return (channels + block - 1) / block; }
   // Blocks of all groups; of several groups only when they fill their blocks.
   int64_t inputBlocks() const { return blocksOf(group * inputs); }
