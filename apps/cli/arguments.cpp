@@ -94,7 +94,7 @@ void addBuildFlags(CLI::App& app, SourceFlags& flags, const std::string& shapesM
       "let layers of float32 compute in float16 on a GPU");
   addSwitch(
       "--bf16", [&build] { build.permits.insert(DType::BF16); },
-      "let layers of float32 compute in bfloat16 on a GPU");
+      "let layers of float32 compute in bfloat16 on a GPU, products round to it on a CPU");
   add("--timingCache", build.timingCache, "FILE",
       "where timings are kept between builds, or none; default: in the user's cache folder");
   add("--buildBudget", build.budgetSeconds, "SECONDS", "time for timing kernels; default: no limit")

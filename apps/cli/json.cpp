@@ -53,6 +53,7 @@ Explanation::Step parseStep(const ordered_json& json) {
   step.operators = json.at("operators");
   step.precision = json.value("precision", "");
   if (json.value("tf32", false)) step.precision += " (TF32 allowed)";
+  if (json.value("bf16", false)) step.precision += " (bfloat16 allowed)";
   auto texts = [&](const char* key) { return json.value(key, std::vector<std::string>()); };
   step.origins = texts("origins");
   step.inputs = texts("inputs");

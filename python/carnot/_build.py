@@ -79,7 +79,8 @@ def build(model: Any, *, profiles: Ranges | Iterable[Ranges] | None = None,
         isa: instruction sets to build for: "native", "portable", "avx2", "avx512", or names joined
             by "+".
         permits: "float16", "bfloat16": what layers of float32 may compute in, where kernels of the
-            device compute in it and the layer is safe in it; the log says how many do.
+            device compute in it and the layer is safe in it; the log says how many do. On a CPU with
+            instructions for bfloat16, products of float32 may round their operands to it instead.
         tf32: products of float32 may round their operands to TF32, on a GPU that has it.
         layer_precisions: what single ONNX nodes must compute in, by name: "float32", "float16",
             "bfloat16".

@@ -84,6 +84,9 @@ void gather(State& state, std::span<const ProfileShapes> profiles,
   tactic.budgetSeconds = options.budgetSeconds;
   tactic.withoutKernels = options.withoutKernels;
   tactic.tf32 = options.tf32;
+  tactic.bf16 = options.permits.contains(DType::BF16);
+  for (const auto& [origin, asked] : state.precision.requested.layers)
+    if (asked.compute == DType::F32) tactic.fullNodes.insert(origin);
   tactic.workspaceBytes = options.workspaceBytes;
   tactic.log = options.log;
   tactic.cancelled = options.cancelled;

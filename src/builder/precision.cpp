@@ -42,7 +42,12 @@ void reportPermits(const Graph& graph, const PrecisionPlan& plan, const CompileO
   for (DType type : options.permits) {
     if (type == DType::F32) continue;
     const std::string_view name = dtypeName(type);
-    if (!computesIn(options.device, type)) {
+    if (type == DType::BF16 && options.device.multipliesBf16()) {
+      options.log.info(fmt::format(
+          "{} is allowed: used for products of float32 by constant matrices, which may round their "
+          "operands to it; tensors and sums stay float32",
+          name));
+    } else if (!computesIn(options.device, type)) {
       options.log.info(fmt::format(
           "{} is allowed: used for 0 of {} layers, since no kernel for {} computes in it: it is a "
           "storage format there{}",

@@ -56,6 +56,8 @@ struct DeviceTraits {
   double memoryBandwidth = 0;  // bytes per second, by its clock and width
   std::string libraries;       // "driver 13.0, NVRTC 13.0": of those that decide what runs
 
+  // Whether instructions multiply pairs of bfloat16 into sums of float32.
+  bool multipliesBf16() const { return isa.has(Isa::Avx512Bf16) || isa.has(Isa::AmxBf16); }
   // Floats in the widest vector: 16, 8, or 4 (portable).
   int floatLanes() const { return isa.has(Isa::Avx512) ? 16 : isa.has(Isa::Avx2) ? 8 : 4; }
   // All that kernels and their speed depend on: on the CPU kind, model, isa, threads and caches; on

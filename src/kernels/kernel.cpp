@@ -61,6 +61,7 @@ uint64_t Problem::hash() const {
   for (const TensorDesc& output : outputs) add(TensorType{output.dtype, output.shape}.toString());
   add(device.fingerprint());
   if (tf32) add("tf32");
+  if (bf16) add("bf16");
   return hash;
 }
 
@@ -72,7 +73,8 @@ std::string Problem::toString() const {
   text += " ->";
   for (const TensorDesc& output : outputs)
     text += " " + TensorType{output.dtype, output.shape}.toString();
-  return tf32 ? text + " tf32" : text;
+  if (tf32) text += " tf32";
+  return bf16 ? text + " bf16" : text;
 }
 
 std::string Configuration::toString() const {

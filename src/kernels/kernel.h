@@ -36,6 +36,9 @@ struct Problem {
   // Whether products of float32 may round their operands to TF32; never set where no operand is
   // float32 or the device has no TF32.
   bool tf32 = false;
+  // Whether a CPU's products of float32 may round their operands to bfloat16: sums and tensors stay
+  // float32. Never set where the processor has no instructions for it.
+  bool bf16 = false;
 
   std::vector<TensorType> inputTypes() const;
   std::vector<TensorType> tensorTypes() const;  // of every local tensor of the region

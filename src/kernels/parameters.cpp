@@ -170,12 +170,15 @@ void throwBadParameters(std::string why) {
               "an undamaged engine file", "build the engine again");
 }
 
+// What the first word holds beside the instruction sets.
+constexpr uint32_t kTf32 = 1u << 30, kBf16 = 1u << 31;
+
 std::vector<std::byte> encodeProblem(const Problem& problem, const Configuration& configuration) {
   ensure(configuration.inputs.size() == problem.inputs.size() &&
              configuration.outputs.size() == problem.outputs.size(),
          "a configuration has a layout for every input and output");
   Writer writer;
-  writer.put(problem.device.isa.bits);
+  writer.put(problem.device.isa.bits | (problem.tf32 ? kTf32 : 0) | (problem.bf16 ? kBf16 : 0));
   writer.put(std::string_view(problem.region.toString()));
   writer.put(static_cast<uint32_t>(problem.inputs.size()));
   for (const TensorDesc& input : problem.inputs) putDesc(writer, input);
@@ -188,7 +191,6 @@ std::vector<std::byte> encodeProblem(const Problem& problem, const Configuration
   }
   putLayouts(writer, configuration.inputs);
   putLayouts(writer, configuration.outputs);
-  if (problem.tf32) writer.put(uint8_t{1});  // a problem without it ends here
   return std::move(writer.bytes);
 }
 
@@ -198,7 +200,10 @@ StoredProblem decodeProblem(std::span<const std::byte> bytes, const DeviceTraits
   try {
     Problem& problem = stored.problem;
     problem.device = device;
-    problem.device.isa.bits = reader.get<uint32_t>();
+    const auto first = reader.get<uint32_t>();
+    problem.tf32 = first & kTf32;
+    problem.bf16 = first & kBf16;
+    problem.device.isa.bits = first & ~(kTf32 | kBf16);
     problem.region = Region::parse(reader.text());
     size_t inputs = reader.count(6);
     if (inputs != static_cast<size_t>(problem.region.inputCount))
@@ -220,7 +225,6 @@ StoredProblem decodeProblem(std::span<const std::byte> bytes, const DeviceTraits
     }
     stored.configuration.inputs = getLayouts(reader, inputs);
     stored.configuration.outputs = getLayouts(reader, outputs);
-    if (!reader.atEnd()) problem.tf32 = reader.flag();
   } catch (const Error& error) {
     if (error.code() == ErrorCode::InvalidModel) throw;
     throwBadParameters(error.what());

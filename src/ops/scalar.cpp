@@ -4,6 +4,7 @@
 #include <bit>
 #include <limits>
 
+#include "base/convert.h"
 #include "base/error.h"
 
 namespace carnot {
@@ -189,7 +190,7 @@ ScalarBuilder::Value ScalarBuilder::constant(DType dtype, double value) {
   } else if (isFloat(dtype)) {
     node.value = value;
   } else {
-    node.value = static_cast<int64_t>(value);
+    node.value = truncateToInt(value);
   }
   return append(node);
 }

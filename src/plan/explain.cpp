@@ -42,6 +42,7 @@ std::string explainTactics(const Graph& graph, const TacticMap& tactics,
     step["origins"] = node->origins;
     step["precision"] = dtypeName(precisionOf(*tactic.problem));
     if (tactic.problem->tf32) step["tf32"] = true;
+    if (tactic.problem->bf16) step["bf16"] = true;
     for (const Value* input : node->inputs)
       step["inputs"].push_back(input ? input->type.toString() + " " + layoutName(input->layout)
                                      : std::string("absent"));

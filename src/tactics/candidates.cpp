@@ -14,6 +14,12 @@ namespace {
 
 bool hasTf32(const DeviceTraits& device) { return device.computeCapability >= 80; }
 
+// Whether one of the ONNX nodes that the node came from is to multiply in full.
+bool mustNotRound(const Node& node, const TacticOptions& options) {
+  return std::ranges::any_of(
+      node.origins, [&](const std::string& origin) { return options.fullNodes.contains(origin); });
+}
+
 }  // namespace
 
 Problem problemOf(const Node& node, const TacticOptions& options) {
@@ -36,8 +42,11 @@ Problem problemOf(const Node& node, const TacticOptions& options) {
   auto isFloat32 = [](const TensorDesc& input) {
     return input.present && input.dtype == DType::F32;
   };
-  problem.tf32 = options.tf32 && hasTf32(options.device) && problem.region.anchor() &&
-                 std::ranges::any_of(problem.inputs, isFloat32);
+  const Region::Step* anchor = problem.region.anchor();
+  if (anchor && std::ranges::any_of(problem.inputs, isFloat32) && !mustNotRound(node, options)) {
+    problem.tf32 = options.tf32 && hasTf32(options.device);
+    problem.bf16 = options.bf16 && options.device.multipliesBf16() && anchor->op.name() == "MatMul";
+  }
   return problem;
 }
 

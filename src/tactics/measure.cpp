@@ -108,7 +108,8 @@ std::string problemKey(const Problem& problem, const ConcreteShapes& shapes) {
                           : fmt::format(" {}{}[{}]", input.constant ? "const " : "",
                                         dtypeName(input.dtype), fmt::join(shapes.inputs[i], ","));
   }
-  return problem.tf32 ? key + " tf32" : key;
+  if (problem.tf32) key += " tf32";
+  return problem.bf16 ? key + " bf16" : key;
 }
 
 std::string candidateKey(const Candidate& candidate) {
@@ -365,6 +366,7 @@ void timeCandidates(TacticMap& tactics, const Graph& graph, const TacticOptions&
   }
   size_t done = 0, timed = 0;
   bool late = false;
+  const bool here = options.device.kind != "cpu" || hostIsa().contains(options.device.isa);
   for (Node* node : nodes) {
     Tactic& tactic = tactics.at(node);
     for (Candidate& candidate : tactic.candidates) candidate.times.resize(options.points.size());
@@ -383,7 +385,7 @@ void timeCandidates(TacticMap& tactics, const Graph& graph, const TacticOptions&
                         "the build was cancelled while timing " + node->name);
           late =
               late || (options.budgetSeconds >= 0 && secondsSince(start) > options.budgetSeconds);
-          if (late) break;
+          if (late || !here) break;
           if (!timer) timer = std::make_unique<Timer>(options.device);
           try {
             seconds = timer->time(*tactic.problem, candidate, shapes, best * kHopelessRatio);
@@ -408,6 +410,12 @@ void timeCandidates(TacticMap& tactics, const Graph& graph, const TacticOptions&
     }
     if (options.progress) options.progress(++done, nodes.size());
   }
+  if (!here)
+    options.log.warning(
+        fmt::format("nothing is timed, since this processor lacks instructions of {}: kernels are "
+                    "chosen by the "
+                    "cost model",
+                    isaNames(options.device.isa)));
   if (late)
     options.log.warning(fmt::format(
         "the time budget of {} s ended the timing of kernels; the rest follow the cost model",

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -57,6 +58,8 @@ struct TacticOptions {
   std::vector<std::string> withoutKernels;
   size_t workspaceBytes = 0;  // the most scratch that a kernel may use at the points; 0: no limit
   bool tf32 = false;          // products of float32 may round their operands to TF32
+  bool bf16 = false;          // a CPU's, to bfloat16
+  std::set<std::string, std::less<>> fullNodes;  // ONNX nodes whose products round to neither
   Log log;
   std::function<void(size_t done, size_t all)> progress;
   const std::atomic<bool>* cancelled = nullptr;  // checked between timings: Error (Interrupted)

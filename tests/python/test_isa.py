@@ -69,3 +69,32 @@ def test_a_model_agrees_with_onnxruntime(isa, name):
         feeds = inputs(batch)
         for key, expected in wanted(model, **feeds).items():
             np.testing.assert_allclose(engine.run(feeds)[key], expected, rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("isa", ["avx512_bf16", "amx_bf16"])
+def test_products_round_to_bfloat16_where_that_is_allowed(isa):
+    model = encoder()
+
+    def layers(**options):
+        engine = carnot.build(model, isa=isa, threads=2, timing_cache=False,
+                              without_kernels=[f"cpu/matmul/{name}" for name in
+                                               ("packed", "strassen", "batched")],
+                              **options)
+        rounding = [layer for layer in engine.profile(runs=1) if layer.kernel == "cpu/matmul/bf16"]
+        return engine, [node for layer in rounding for node in layer.onnx_nodes]
+
+    try:
+        engine, used = layers(permits=["bfloat16"])
+    except carnot.Error as error:
+        if "a processor with" not in str(error):
+            raise
+        pytest.skip(f"this machine lacks {isa}")
+    assert len(used) >= 2
+    for batch in (1, 3):
+        feeds = {"x": random(batch, 20, 48)}
+        expected = wanted(model, **feeds)["y"]
+        distance = np.linalg.norm(engine.run(feeds)["y"] - expected) / np.linalg.norm(expected)
+        assert 1e-5 < distance < 1e-2
+    assert layers()[1] == []
+    full = {node: "float32" for node in used}
+    assert layers(permits=["bfloat16"], layer_precisions=full)[1] == []

@@ -22,11 +22,12 @@ struct KernelCase {
   std::string region;
   std::vector<std::string> inputs;
   // Kernels that must not refuse: at every instruction set if "/portable" ends the name, else from
-  // AVX2 on; "name@avx512" asks at that level and above.
+  // AVX2 on; "name@avx512" asks where the processor has that.
   std::vector<std::string> supportedBy = {};
   // Of the relative L2 distance for float32; coarser output types have their own.
   double tolerance = 1e-5;
   bool tf32 = false;  // on a GPU products of float32 may round what they read to TF32
+  bool bf16 = false;  // on a CPU, to bfloat16, where it has instructions for that
 
   friend std::ostream& operator<<(std::ostream& out, const KernelCase& kernelCase) {
     return out << kernelCase.region;

@@ -201,27 +201,26 @@ const char* const kLevels[] = {"portable", "avx2", "avx512"};
 const char* const kFurtherLevels[] = {"avx_vnni",    "avx512_vnni", "avx512_bf16",
                                       "avx512_fp16", "amx_int8",    "amx_bf16"};
 
-std::vector<std::string> levelsOfHost() {
+std::vector<std::string> levelsOfHost(const KernelCase& kernelCase) {
   std::vector<std::string> levels(std::begin(kLevels), std::end(kLevels));
   if (std::getenv("CARNOT_TEST_ISA"))
     levels.insert(levels.end(), std::begin(kFurtherLevels), std::end(kFurtherLevels));
+  else if (kernelCase.bf16)
+    levels.insert(levels.end(), {"avx512_bf16", "amx_bf16"});
   std::erase_if(levels,
                 [](const std::string& name) { return !hostIsa().contains(parseIsa(name)); });
   return levels;
 }
 
 bool mustSupport(const KernelCase& kernelCase, std::string_view kernel, std::string_view level) {
-  auto rank = [](std::string_view name) { return std::ranges::find(kLevels, name) - kLevels; };
-  for (const std::string& entry : kernelCase.supportedBy) {
-    size_t at = entry.find('@');
-    if (entry.substr(0, at) != kernel) continue;
-    bool portable = kernel.ends_with("/portable") || kernel == "reference";
-    std::string from = at != std::string::npos ? entry.substr(at + 1)
-                       : portable              ? "portable"
-                                               : "avx2";
-    return rank(level) >= rank(from);
-  }
-  return false;
+  const bool portable = kernel.ends_with("/portable") || kernel == "reference";
+  return std::ranges::any_of(kernelCase.supportedBy, [&](const std::string& entry) {
+    const size_t at = entry.find('@');
+    const std::string from = at != std::string::npos ? entry.substr(at + 1)
+                             : portable              ? "portable"
+                                                     : "avx2";
+    return entry.substr(0, at) == kernel && parseIsa(level).contains(parseIsa(from));
+  });
 }
 
 class Kernels : public ::testing::TestWithParam<KernelCase> {};
@@ -231,20 +230,20 @@ TEST_P(Kernels, AgreeWithTheReference) {
   Instance instance = makeInstance(kernelCase);
   for (const std::string& entry : kernelCase.supportedBy)
     ASSERT_TRUE(findKernel(entry.substr(0, entry.find('@')))) << "no kernel " << entry;
-  for (const std::string& level : levelsOfHost()) {
+  for (const std::string& level : levelsOfHost(kernelCase)) {
     const IsaSet isa = parseIsa(level);
-    const char* widest = isa.has(Isa::Avx512) ? "avx512" : isa.has(Isa::Avx2) ? "avx2" : "portable";
     for (int threads : {1, 2, 3}) {
       DeviceTraits host = hostTraits(threads);
       DeviceTraits device = host;
       device.isa = isa;
       Problem problem = instance.problem(device);
+      problem.bf16 = kernelCase.bf16 && device.multipliesBf16();
       for (const Kernel* kernel : kernelsOf("cpu")) {
         if (kernel->name() == "reference" && (threads > 1 || isa != IsaSet{})) continue;
         Support support = kernel->supports(problem);
         if (auto* refusal = std::get_if<Refusal>(&support)) {
           EXPECT_FALSE(refusal->reason.empty()) << kernel->name();
-          EXPECT_FALSE(mustSupport(kernelCase, kernel->name(), widest))
+          EXPECT_FALSE(mustSupport(kernelCase, kernel->name(), level))
               << kernel->name() << " refuses at " << level << ": " << refusal->reason;
           continue;
         }
@@ -301,7 +300,7 @@ TEST(Problem, HashTellsTypesConstantsAndScalarsApart) {
   EXPECT_NE(hash, problem({3, 2}, &one).hash());
 }
 
-TEST(Problem, Tf32IsPartOfItsHashTextAndParameters) {
+TEST(Problem, RoundingIsPartOfItsHashTextAndParameters) {
   Problem problem{.region = Region::parse("(a,b) c=MatMul(a,b) -> c"),
                   .inputs = {{.shape = {2, 3}}, {.shape = {3, 4}}},
                   .outputs = {{.shape = {2, 4}}},
@@ -314,8 +313,16 @@ TEST(Problem, Tf32IsPartOfItsHashTextAndParameters) {
   std::vector<std::byte> bytes = encodeProblem(tf32, plain);
   EXPECT_TRUE(decodeProblem(bytes, {}).problem.tf32);
   EXPECT_FALSE(decodeProblem(encodeProblem(problem, plain), {}).problem.tf32);
-  bytes.back() = std::byte{2};
+  bytes.push_back(std::byte{1});
   EXPECT_THROW(decodeProblem(bytes, {}), Error);
+  Problem bf16 = problem;
+  bf16.bf16 = true;
+  EXPECT_NE(problem.hash(), bf16.hash());
+  EXPECT_NE(tf32.hash(), bf16.hash());
+  EXPECT_EQ(bf16.toString(), problem.toString() + " bf16");
+  const Problem decoded = decodeProblem(encodeProblem(bf16, plain), {}).problem;
+  EXPECT_TRUE(decoded.bf16);
+  EXPECT_FALSE(decoded.tf32);
 }
 
 }  // namespace

@@ -162,17 +162,23 @@ void Generator::multiplyStep(int step, int bOffset) {
     vsubps(to, to, ptr[b + minus + bOffset + v * vectorBytes()]);
     vmovups(ptr[b + difference + bOffset + v * vectorBytes()], to);
   }
+  auto multiplyAdd = [&](const Xmm& sum, const Xmm& value, const Xbyak::Operand& b) {
+    if (spec_.pairs)
+      vdpbf16ps(sum, value, b);
+    else
+      vfmadd231ps(sum, value, b);
+  };
   if (embedded) {
     for (int row = 0; row < rows; ++row)
-      vfmadd231ps(sum(row, 0), wide(free), ptr_b[tapA + aAt(row)]);
+      multiplyAdd(sum(row, 0), wide(free), ptr_b[tapA + aAt(row)]);
     return;
   }
   const int broadcasts = std::min(2, available - loaded);
   for (int row = 0; row < rows; ++row) {
     const Xmm value = wide(free + loaded + row % broadcasts);
     vbroadcastss(value, ptr[tapA + aAt(row)]);
-    for (int v = 0; v < loaded; ++v) vfmadd231ps(sum(row, v), value, wide(free + v));
-    if (fromMemory) vfmadd231ps(sum(row, loaded), value, ptr[b + bOffset + loaded * vectorBytes()]);
+    for (int v = 0; v < loaded; ++v) multiplyAdd(sum(row, v), value, wide(free + v));
+    if (fromMemory) multiplyAdd(sum(row, loaded), value, ptr[b + bOffset + loaded * vectorBytes()]);
   }
 }
 
@@ -195,6 +201,8 @@ Brgemm::Brgemm(const BrgemmSpec& spec) {
   ensure(!spec.difference || (spec.packedB && (spec.tile.rows + 1) * spec.tile.vectors + 1 <=
                                                   (spec.isa.has(Isa::Avx512) ? 32 : 16)),
          "a difference's vectors are all loaded");
+  ensure(!spec.pairs || (spec.isa.has(Isa::Avx512Bf16) && !spec.difference),
+         "pairs are multiplied where the processor can");
   if (spec.prefetchEvery) {
     auto lines = [&](int k) {
       const int inLoop = k > kMaxStraight ? k / kLoopUnroll * kLoopUnroll : 0;

@@ -31,6 +31,9 @@ struct BrgemmSpec {
   // B is BrgemmArguments::b less `minus`, both packed, and left in `difference`, which may be
   // `minus` where there is one tile. For tiles that leave a register for each vector of B.
   bool difference = false;
+  // A float of A and B is a pair of bfloat16, whose two products go into the sum; k counts pairs.
+  // Needs Isa::Avx512Bf16.
+  bool pairs = false;
 
   // The most rows that leave registers enough for `vectors`.
   static int maxRows(int lanes, int vectors, bool packedB = true);

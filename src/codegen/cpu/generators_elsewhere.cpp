@@ -2,6 +2,7 @@
 // since the processor lacks AVX2, and loops are interpreted.
 
 #include "base/error.h"
+#include "codegen/cpu/amx_product.h"
 #include "codegen/cpu/brgemm.h"
 #include "codegen/cpu/depthwise.h"
 #include "codegen/cpu/loop_jit.h"
@@ -25,6 +26,7 @@ std::shared_ptr<const LoopFunction> compileLoop(const Loop&, const LoopShape::Va
   notHere();
 }
 
+AmxProduct::AmxProduct(const AmxSpec&) { notHere(); }
 int BrgemmSpec::maxRows(int, int, bool) { notHere(); }
 Brgemm::Brgemm(const BrgemmSpec&) { notHere(); }
 size_t Brgemm::codeBytes() const { return 0; }

@@ -8,6 +8,7 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
 #endif
 #include <unistd.h>
 
@@ -35,6 +36,12 @@ uint64_t savedStates() {
   return (static_cast<uint64_t>(high) << 32) | low;
 }
 
+// Linux lets a process use AMX's tiles once it has asked (Documentation/arch/x86/xstate.rst).
+bool tilesPermitted() {
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
 IsaSet detectIsa() {
   IsaSet set;
   const Leaf basic = cpuid(1);
@@ -58,7 +65,7 @@ IsaSet detectIsa() {
   if (bit(extended.ecx, 11)) set.add(Isa::Avx512Vnni);
   if (bit(more.eax, 5)) set.add(Isa::Avx512Bf16);
   if (bit(extended.edx, 23)) set.add(Isa::Avx512Fp16);
-  if (tiles && bit(extended.edx, 24)) {
+  if (tiles && bit(extended.edx, 24) && tilesPermitted()) {
     if (bit(extended.edx, 25)) set.add(Isa::AmxInt8);
     if (bit(extended.edx, 22)) set.add(Isa::AmxBf16);
   }

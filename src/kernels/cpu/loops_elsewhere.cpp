@@ -1,6 +1,7 @@
 // Where the processor is not an x86-64: the loops of its instruction sets, which nothing chooses.
 
 #include "base/error.h"
+#include "kernels/cpu/bf16_loops.h"
 #include "kernels/cpu/copy_tiles.h"
 #include "kernels/cpu/paged_loops.h"
 #include "kernels/cpu/pool_loops.h"
@@ -18,6 +19,7 @@ namespace {
 
 }  // namespace
 
+void roundToBf16Avx512(const float*, int64_t, uint16_t*) { notHere(); }
 const CopyTiles& copyTilesAvx2() { notHere(); }
 const CopyTiles& copyTilesAvx512() { notHere(); }
 const PagedLoops& pagedLoopsAvx2() { notHere(); }

@@ -9,46 +9,7 @@
 namespace carnot {
 namespace {
 
-constexpr int64_t kMaxDim = int64_t{1} << 24;  // of k and n: offsets within a row stay below 2^31
 constexpr int64_t kLeastKOfStrassen = 64;
-
-// The leading axes are rows as well: an operand varies along all of them and the rows, or along
-// none.
-bool flattens(EpilogueOperand kind, const std::vector<Along>& variation) {
-  const bool rows = kind == EpilogueOperand::Row || kind == EpilogueOperand::Element;
-  return std::all_of(variation.begin(), variation.end() - 1,
-                     [&](Along along) { return along != (rows ? Along::Fixed : Along::Varies); });
-}
-
-std::variant<Refusal, PackedProblem> analyze(const Problem& problem) {
-  if (!problem.device.isa.has(Isa::Avx2)) return Refusal{"is generated for AVX2 and AVX-512"};
-  auto product = matMulProblem(problem);
-  if (auto* refusal = std::get_if<Refusal>(&product)) return *refusal;
-  PackedProblem out{std::get<MatMulProblem>(std::move(product)), 0, 0};
-  const TensorDesc& b = problem.inputs[static_cast<size_t>(out.b)];
-  if (!b.constant || out.a == out.b) return Refusal{"packs a constant second operand"};
-  if (b.shape.rank() != 2) return Refusal{"the second operand is not a matrix"};
-  if (!b.shape.isStatic()) return Refusal{"the second operand has symbolic dims"};
-  out.k = b.shape[out.transposeB ? 1 : 0].constant();
-  out.n = b.shape[out.transposeB ? 0 : 1].constant();
-  if (out.k < 1 || out.n < 1 || out.k > kMaxDim || out.n > kMaxDim)
-    return Refusal{fmt::format("{} by {} is outside what it packs", out.k, out.n)};
-  for (size_t i = 0; i < out.kinds.size(); ++i) {
-    const Shape& shape = problem.inputs[static_cast<size_t>(out.region.operands[i])].shape;
-    if (!flattens(out.kinds[i], variationOf(shape, out.region.result.shape)))
-      return Refusal{
-          fmt::format("an operand {} repeats along some of the rows' axes", shape.toString())};
-  }
-  return out;
-}
-
-// Inputs read at run time: all but B, unless the tail reads that too.
-std::vector<int> runtimeInputs(const Problem& problem, const PackedProblem& analysis) {
-  std::vector<int> inputs = presentInputs(problem);
-  if (std::ranges::find(analysis.region.operands, analysis.b) == analysis.region.operands.end())
-    std::erase(inputs, analysis.b);
-  return inputs;
-}
 
 void pack(const Panels& panels, const float* b, bool transposed, float* out) {
   for (int64_t panel = 0; panel < panels.count(); ++panel) {
@@ -63,7 +24,7 @@ constexpr int kVectorsOfStrassen = 2;
 constexpr int rowsOfStrassen(int lanes) { return lanes == 16 ? 14 : 6; }
 
 std::variant<Refusal, PackedProblem> analyzeStrassen(const Problem& problem) {
-  auto analyzed = analyze(problem);
+  auto analyzed = packedProblem(problem);
   if (std::holds_alternative<Refusal>(analyzed)) return analyzed;
   const PackedProblem& known = std::get<PackedProblem>(analyzed);
   if (known.transposeA) return Refusal{"reads the first operand by rows"};
@@ -80,7 +41,7 @@ class BoundProduct : public BoundKernel {
   BoundProduct(const BindArguments& arguments, bool strassen) : strassen_(strassen) {
     product_.stored = decodeProblem(arguments.parameters, arguments.device);
     const StoredProblem& stored = product_.stored;
-    auto problem = strassen ? analyzeStrassen(stored.problem) : analyze(stored.problem);
+    auto problem = strassen ? analyzeStrassen(stored.problem) : packedProblem(stored.problem);
     if (auto* refusal = std::get_if<Refusal>(&problem)) throwBadParameters(refusal->reason);
     product_.problem = std::get<PackedProblem>(std::move(problem));
     const int lanes = stored.problem.device.floatLanes();
@@ -95,7 +56,7 @@ class BoundProduct : public BoundKernel {
         arguments.weights[0].count() != product_.panels.floats())
       throwBadParameters("the packed matrix has the wrong size");
     product_.weights = arguments.weights[0].as<const float>();
-    product_.inputs = runtimeInputs(stored.problem, product_.problem);
+    product_.inputs = packedInputs(stored.problem, product_.problem);
     product_.aPosition = positionOf(product_.inputs, product_.problem.a);
     for (int operand : product_.problem.region.operands)
       product_.operandPositions.push_back(positionOf(product_.inputs, operand));
@@ -123,7 +84,7 @@ class MatMulPacked : public Kernel {
   std::string_view name() const override { return "cpu/matmul/packed"; }
 
   Support supports(const Problem& problem) const override {
-    auto analysis = analyze(problem);
+    auto analysis = packedProblem(problem);
     if (auto* refusal = std::get_if<Refusal>(&analysis)) return *refusal;
     const int lanes = problem.device.floatLanes();
     const int64_t needed = (std::get<PackedProblem>(analysis).n + lanes - 1) / lanes;
@@ -148,7 +109,7 @@ class MatMulPacked : public Kernel {
                   const ConcreteShapes& shapes) const override {
     const double rows = static_cast<double>(parameter(configuration, "rows", 1, 32));
     const double vectors = static_cast<double>(parameter(configuration, "vectors", 1, 8));
-    auto analysis = analyze(problem);
+    auto analysis = packedProblem(problem);
     const PackedProblem& known = std::get<PackedProblem>(analysis);
     const std::vector<int64_t>& a = shapes.inputs[static_cast<size_t>(known.a)];
     const double m =
@@ -164,7 +125,7 @@ class MatMulPacked : public Kernel {
   }
 
   Prepared prepare(const Problem& problem, const Configuration& configuration) const override {
-    auto analyzed = analyze(problem);
+    auto analyzed = packedProblem(problem);
     const PackedProblem& analysis = std::get<PackedProblem>(analyzed);
     const Panels panels{problem.device.floatLanes(),
                         static_cast<int>(parameter(configuration, "vectors", 1, 8)), analysis.n,
@@ -172,7 +133,7 @@ class MatMulPacked : public Kernel {
     Tensor packed(DType::F32, {panels.floats()});
     const Tensor& b = *problem.inputs[static_cast<size_t>(analysis.b)].constant;
     pack(panels, static_cast<const float*>(b.data()), analysis.transposeB, packed.as<float>());
-    return {encodeProblem(problem, configuration), {packed}, runtimeInputs(problem, analysis)};
+    return {encodeProblem(problem, configuration), {packed}, packedInputs(problem, analysis)};
   }
 
   std::unique_ptr<BoundKernel> bind(const BindArguments& arguments) const override {

@@ -1,5 +1,7 @@
 #include "kernels/cpu/packed_product.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -9,9 +11,18 @@
 namespace carnot {
 namespace {
 
+constexpr int64_t kMaxDim = int64_t{1} << 24;  // of k and n: offsets within a row stay below 2^31
 constexpr int64_t kLeastTilesOfBlock = 4;
 constexpr int64_t kRowsOfBlock = 448;  // of A that stay in the second cache
 constexpr int kPadding = 16;           // floats between the rows of a copied block of A
+
+// The leading axes are rows as well: an operand varies along all of them and the rows, or along
+// none.
+bool flattens(EpilogueOperand kind, const std::vector<Along>& variation) {
+  const bool rows = kind == EpilogueOperand::Row || kind == EpilogueOperand::Element;
+  return std::all_of(variation.begin(), variation.end() - 1,
+                     [&](Along along) { return along != (rows ? Along::Fixed : Along::Varies); });
+}
 
 // Work as [rowParts × columnParts] parts: each has some tiles of rows and some panels.
 struct Partition {
@@ -214,6 +225,35 @@ void OrdinaryProduct::runPart(const float* allA, TilePointers pointers, int part
 }
 
 }  // namespace
+
+std::variant<Refusal, PackedProblem> packedProblem(const Problem& problem) {
+  if (!problem.device.isa.has(Isa::Avx2)) return Refusal{"is generated for AVX2 and AVX-512"};
+  auto product = matMulProblem(problem);
+  if (auto* refusal = std::get_if<Refusal>(&product)) return *refusal;
+  PackedProblem out{std::get<MatMulProblem>(std::move(product)), 0, 0};
+  const TensorDesc& b = problem.inputs[static_cast<size_t>(out.b)];
+  if (!b.constant || out.a == out.b) return Refusal{"packs a constant second operand"};
+  if (b.shape.rank() != 2) return Refusal{"the second operand is not a matrix"};
+  if (!b.shape.isStatic()) return Refusal{"the second operand has symbolic dims"};
+  out.k = b.shape[out.transposeB ? 1 : 0].constant();
+  out.n = b.shape[out.transposeB ? 0 : 1].constant();
+  if (out.k < 1 || out.n < 1 || out.k > kMaxDim || out.n > kMaxDim)
+    return Refusal{fmt::format("{} by {} is outside what it packs", out.k, out.n)};
+  for (size_t i = 0; i < out.kinds.size(); ++i) {
+    const Shape& shape = problem.inputs[static_cast<size_t>(out.region.operands[i])].shape;
+    if (!flattens(out.kinds[i], variationOf(shape, out.region.result.shape)))
+      return Refusal{
+          fmt::format("an operand {} repeats along some of the rows' axes", shape.toString())};
+  }
+  return out;
+}
+
+std::vector<int> packedInputs(const Problem& problem, const PackedProblem& product) {
+  std::vector<int> inputs = presentInputs(problem);
+  if (std::ranges::find(product.region.operands, product.b) == product.region.operands.end())
+    std::erase(inputs, product.b);
+  return inputs;
+}
 
 TilePointers PackedProduct::pointers(const RunArguments& arguments) const {
   TilePointers pointers;

@@ -15,6 +15,11 @@ struct PackedProblem : MatMulProblem {
   int64_t n = 0, k = 0;
 };
 
+std::variant<Refusal, PackedProblem> packedProblem(const Problem& problem);
+
+// Inputs read at run time: all but B, unless the tail reads that too.
+std::vector<int> packedInputs(const Problem& problem, const PackedProblem& product);
+
 // B as panels of vectors * lanes columns, each [k][columns]; the last panel only as wide as it
 // needs.
 struct Panels {
