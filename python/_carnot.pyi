@@ -77,6 +77,7 @@ class BuildOptions:
     profiles: Sequence[Mapping[str, Sequence[Sequence[int]]]]  # reads as their number
     permits: Sequence[str]  # reads as their number
     tf32: bool
+    round_all: bool
     # (computes in, gives) by layer, "" for neither; reads as their number
     layer_precisions: Mapping[str, tuple[str, str]]
     precision_constraints: int  # 0 none, 1 prefer, 2 obey

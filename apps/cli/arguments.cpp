@@ -93,6 +93,9 @@ void addBuildFlags(CLI::App& app, SourceFlags& flags, const std::string& shapesM
       "--fp16", [&build] { build.permits.insert(DType::F16); },
       "let layers of float32 compute in float16 on a GPU");
   addSwitch(
+      "--roundAll", [&build] { build.roundAll = true; },
+      "half and TF32 also for convolutions that gain little by them, or that others amplify");
+  addSwitch(
       "--bf16", [&build] { build.permits.insert(DType::BF16); },
       "let layers of float32 compute in bfloat16 on a GPU, products round to it on a CPU");
   add("--timingCache", build.timingCache, "FILE",

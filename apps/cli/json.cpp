@@ -54,6 +54,8 @@ Explanation::Step parseStep(const ordered_json& json) {
   step.precision = json.value("precision", "");
   if (json.value("tf32", false)) step.precision += " (TF32 allowed)";
   if (json.value("bf16", false)) step.precision += " (bfloat16 allowed)";
+  if (json.contains("without_tf32"))
+    step.precision += fmt::format(" (no TF32: {})", json.value("without_tf32", ""));
   auto texts = [&](const char* key) { return json.value(key, std::vector<std::string>()); };
   step.origins = texts("origins");
   step.inputs = texts("inputs");

@@ -62,6 +62,7 @@ void bindBuildOptions(nb::module_& m) {
       .def_prop_rw(
           "permits", [](const Options& options) { return options.permits.size(); }, &setPermits)
       .def_rw("tf32", &Options::tf32)
+      .def_rw("round_all", &Options::roundAll)
       .def_prop_rw(
           "layer_precisions", [](const Options& options) { return options.layerPrecisions.size(); },
           &setLayerPrecisions)

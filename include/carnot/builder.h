@@ -56,6 +56,10 @@ struct BuildOptions {
   // Whether products of float32 may round their operands to TF32 (10 bits of mantissa), where the
   // device has it. Results then agree to about 2e-3; without it to about 1e-4.
   bool tf32 = true;
+  // Whether half and TF32 are for every layer that they are safe in. Otherwise convolutions that
+  // gain nothing by tensor cores, or whose errors a long chain behind them may amplify, keep
+  // float32.
+  bool roundAll = false;
   // The most scratch memory that a layer's kernel may ask for at the shapes tuned; 0: no limit.
   // Kernels that need more are refused with that reason.
   size_t workspaceBytes = 0;

@@ -55,7 +55,7 @@ def _range(name: str, value: Any) -> list[list[int]]:
 
 def build(model: Any, *, profiles: Ranges | Iterable[Ranges] | None = None,
           device: str | None = None, threads: int | None = None, isa: str = "native",
-          permits: Iterable[str] = (), tf32: bool = True,
+          permits: Iterable[str] = (), tf32: bool = True, round_all: bool = False,
           layer_precisions: Mapping[str, str] | None = None,
           precision_constraints: str = "obey", optimization_level: int = 3,
           budget: float | None = None, timing_cache: str | os.PathLike[str] | bool | None = None,
@@ -82,6 +82,8 @@ def build(model: Any, *, profiles: Ranges | Iterable[Ranges] | None = None,
             device compute in it and the layer is safe in it; the log says how many do. On a CPU with
             instructions for bfloat16, products of float32 may round their operands to it instead.
         tf32: products of float32 may round their operands to TF32, on a GPU that has it.
+        round_all: half and TF32 also for convolutions that gain nothing by tensor cores, or whose
+            errors a long chain behind them may amplify; otherwise these keep float32.
         layer_precisions: what single ONNX nodes must compute in, by name: "float32", "float16",
             "bfloat16".
         precision_constraints: what becomes of those that cannot be had: "obey": an Error,
@@ -129,6 +131,7 @@ def build(model: Any, *, profiles: Ranges | Iterable[Ranges] | None = None,
     options.isa = isa
     options.permits = list(permits)
     options.tf32 = tf32
+    options.round_all = round_all
     options.layer_precisions = {name: (dtype, "")
                                 for name, dtype in (layer_precisions or {}).items()}
     options.precision_constraints = _constraints(precision_constraints)

@@ -73,6 +73,7 @@ CompileOptions compileOptions(const BuildOptions& options) {
   out.layerPrecisions = options.layerPrecisions;
   out.precisionConstraints = options.precisionConstraints;
   out.tf32 = options.tf32;
+  out.roundAll = options.roundAll;
   out.workspaceBytes = options.workspaceBytes;
   out.passes.skip.insert(options.skipPasses.begin(), options.skipPasses.end());
   if (!options.fusion)

@@ -87,6 +87,7 @@ void gather(State& state, std::span<const ProfileShapes> profiles,
   tactic.bf16 = options.permits.contains(DType::BF16);
   for (const auto& [origin, asked] : state.precision.requested.layers)
     if (asked.compute == DType::F32) tactic.fullNodes.insert(origin);
+  tactic.withoutTf32 = state.precision.withoutTf32;
   tactic.workspaceBytes = options.workspaceBytes;
   tactic.log = options.log;
   tactic.cancelled = options.cancelled;
@@ -146,6 +147,7 @@ constexpr PhaseStep kPipeline[] = {
     {"simplify", [](State& s) { rewrite(s, Phase::Simplify); }},
     {"precision",
      [](State& s) {
+       planSensitive(s.graph, s.options, s.precision);
        rewrite(s, Phase::Precision);
        settlePrecision(s.graph, s.precision, s.options);
      }},

@@ -37,6 +37,7 @@ struct CompileOptions {
   std::map<std::string, LayerPrecision> layerPrecisions;  // by ONNX node or node of the graph
   PrecisionConstraints precisionConstraints = PrecisionConstraints::None;
   bool tf32 = true;           // products of float32 may round their operands to TF32
+  bool roundAll = false;      // else sensitive layers keep float32 where others may be rounded
   size_t workspaceBytes = 0;  // the most scratch that a kernel may use; 0: no limit
   PassOptions passes;
   std::vector<std::string> withoutKernels;

@@ -100,6 +100,14 @@ PrecisionPlan planPrecision(const Graph& graph, const CompileOptions& options) {
   return plan;
 }
 
+void planSensitive(const Graph& graph, const CompileOptions& options, PrecisionPlan& plan) {
+  if (options.roundAll) return;
+  if (plan.passes.half != DType::F32)
+    plan.passes.sensitive = sensitiveLayers(graph, Rounding::Half);
+  if (options.tf32 && options.device.computeCapability >= 80)
+    plan.withoutTf32 = sensitiveLayers(graph, Rounding::Tf32);
+}
+
 void settlePrecision(const Graph& graph, const PrecisionPlan& plan, const CompileOptions& options) {
   reportPermits(graph, plan, options);
   const std::vector<std::string> unmet = unmetPrecisions(graph, plan.requested);

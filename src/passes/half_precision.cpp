@@ -7,6 +7,8 @@
 #include <cstring>
 
 #include "ops/cast.h"
+#include "ops/conv.h"
+#include "ops/conv_transpose.h"
 #include "ops/pointwise_binary.h"
 #include "ops/reduce.h"
 #include "passes/match.h"
@@ -229,6 +231,27 @@ std::optional<DType> asked(const Node* node, const PrecisionOptions& options,
   return type;
 }
 
+const std::string* whySensitive(const Node* node, const PrecisionOptions& options) {
+  if (!node->as<Conv>() && !node->as<ConvTranspose>()) return nullptr;
+  for (const std::string& origin : node->origins)
+    if (auto found = options.sensitive.find(origin); found != options.sensitive.end())
+      return &found->second;
+  return nullptr;
+}
+
+// Whether it belongs to what a sensitive layer does to its result, which is rounded behind it, once.
+bool followsSensitive(const Node* node, const PrecisionOptions& options) {
+  while (isPointwise(node) && !node->as<Cast>()) {
+    const Node* before = nullptr;
+    for (const Value* input : node->inputs)
+      if (!before && isFloat32(input) && !input->isConstant()) before = input->producer;
+    if (!before || before->outputs[0]->consumers.size() != 1) return false;
+    if (whySensitive(before, options)) return true;
+    node = before;
+  }
+  return false;
+}
+
 // What the node is to compute in, and why not in half.
 struct Choice {
   DType type = DType::F32;
@@ -240,6 +263,9 @@ Choice chosen(const Node* node, const PrecisionOptions& options) {
     return {*type, *type == DType::F32 ? "asked for" : ""};
   if (options.half == DType::F32) return {DType::F32, "half is not allowed"};
   if (std::string why = whyUnsafe(node, options.half); !why.empty()) return {DType::F32, why};
+  if (const std::string* why = whySensitive(node, options))
+    return {DType::F32, fmt::format("{}: {}", node->opName(), *why)};
+  if (followsSensitive(node, options)) return {DType::F32, "behind one of those, with it"};
   if (std::ranges::find(kGain, node->opName()) != std::end(kGain) ||
       hasHalfNeighbour(node, options.half))
     return {options.half, ""};

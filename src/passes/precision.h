@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "passes/sensitive.h"
+
 namespace carnot {
 
 class Graph;
@@ -16,6 +18,7 @@ struct PrecisionOptions {
   DType half = DType::F32;  // F16 or BF16: the type that layers may compute in; F32: none
   // By ONNX node, whatever `half` says. Types other than float32 and those of 16 bits ask nothing.
   std::map<std::string, LayerPrecision, std::less<>> layers;
+  SensitiveLayers sensitive = {};  // stay in float32, unless `layers` asks for another type
 };
 
 // Layers, conversions left out, by what they compute in.

@@ -43,6 +43,7 @@ std::string explainTactics(const Graph& graph, const TacticMap& tactics,
     step["precision"] = dtypeName(precisionOf(*tactic.problem));
     if (tactic.problem->tf32) step["tf32"] = true;
     if (tactic.problem->bf16) step["bf16"] = true;
+    if (!tactic.withoutTf32.empty()) step["without_tf32"] = tactic.withoutTf32;
     for (const Value* input : node->inputs)
       step["inputs"].push_back(input ? input->type.toString() + " " + layoutName(input->layout)
                                      : std::string("absent"));

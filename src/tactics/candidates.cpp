@@ -22,6 +22,14 @@ bool mustNotRound(const Node& node, const TacticOptions& options) {
 
 }  // namespace
 
+std::string whyWithoutTf32(const Node& node, const TacticOptions& options) {
+  if (!node.region->anchor()) return {};
+  for (const std::string& origin : node.origins)
+    if (auto found = options.withoutTf32.find(origin); found != options.withoutTf32.end())
+      return found->second;
+  return {};
+}
+
 Problem problemOf(const Node& node, const TacticOptions& options) {
   Problem problem;
   problem.region = *node.region;
@@ -44,7 +52,7 @@ Problem problemOf(const Node& node, const TacticOptions& options) {
   };
   const Region::Step* anchor = problem.region.anchor();
   if (anchor && std::ranges::any_of(problem.inputs, isFloat32) && !mustNotRound(node, options)) {
-    problem.tf32 = options.tf32 && hasTf32(options.device);
+    problem.tf32 = options.tf32 && hasTf32(options.device) && whyWithoutTf32(node, options).empty();
     problem.bf16 = options.bf16 && options.device.multipliesBf16() && anchor->op.name() == "MatMul";
   }
   return problem;
@@ -187,6 +195,8 @@ size_t workspaceBound(const Problem& problem, const ConcreteShapes& shapes) {
 Tactic gatherCandidates(const Node& node, const TacticOptions& options) {
   Tactic tactic;
   tactic.problem = std::make_shared<const Problem>(problemOf(node, options));
+  if (precisionOf(*tactic.problem) == DType::F32)
+    tactic.withoutTf32 = whyWithoutTf32(node, options);
   auto kernels = kernelsOf(options.device.kind);
   for (const Kernel* kernel : kernels.first(kernels.size() - 1))
     addCandidates(tactic, node, *kernel, options);

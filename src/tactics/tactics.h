@@ -44,6 +44,7 @@ struct Tactic {
   std::shared_ptr<const Problem> problem;
   std::vector<Candidate> candidates;  // in the order of timing: the best of each layout first
   std::vector<RefusedKernel> refusals;
+  std::string withoutTf32;       // why its products may not round, though others may; or empty
   size_t chosen = 0;             // at the first point
   std::vector<size_t> chosenAt;  // for each point; all of the layouts of `chosen`
 };
@@ -60,6 +61,8 @@ struct TacticOptions {
   bool tf32 = false;          // products of float32 may round their operands to TF32
   bool bf16 = false;          // a CPU's, to bfloat16
   std::set<std::string, std::less<>> fullNodes;  // ONNX nodes whose products round to neither
+  // Layers of these ONNX nodes may not, and why.
+  std::map<std::string, std::string, std::less<>> withoutTf32 = {};
   Log log;
   std::function<void(size_t done, size_t all)> progress;
   const std::atomic<bool>* cancelled = nullptr;  // checked between timings: Error (Interrupted)
@@ -67,6 +70,8 @@ struct TacticOptions {
 
 using TacticMap = std::unordered_map<const Node*, Tactic>;
 
+// Why the node's products keep float32 although TF32 is allowed; empty: they need not.
+std::string whyWithoutTf32(const Node& node, const TacticOptions& options);
 Problem problemOf(const Node& node, const TacticOptions& options);
 // What the problem's arithmetic is of: the type that its anchor reads, else that it writes.
 DType precisionOf(const Problem& problem);

@@ -10,6 +10,7 @@ EFFECTS = {
     "--bf16": ("--bf16", r"Precision: FP32\+BF16$"),
     "--best": ("--best", r"Precision: FP32\+FP16\+BF16$"),
     "--noTF32": ("--noTF32", "TF32: Disabled"),
+    "--roundAll": ("--roundAll", "Sensitive Layers: Rounded"),
     "--stronglyTyped": ("--stronglyTyped", "Precision: Strongly Typed"),
     "--precisionConstraints": ("--precisionConstraints=prefer --layerPrecisions=*:fp16",
                                "computes in float32, not float16"),

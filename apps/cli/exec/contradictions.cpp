@@ -111,6 +111,7 @@ std::vector<std::string> buildFlagsGiven(const Options& options) {
                          "--best",
                          "--stronglyTyped",
                          "--noTF32",
+                         "--roundAll",
                          "--precisionConstraints",
                          "--layerPrecisions",
                          "--layerOutputTypes",

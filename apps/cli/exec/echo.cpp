@@ -64,6 +64,7 @@ void echoBuild(const Options& options, const Output& output) {
                   : "Memory Pools: workspace: default");
   output.info("Precision: " + precisionText(build));
   output.info(fmt::format("TF32: {}", build.noTf32 ? "Disabled" : "Allowed"));
+  output.info(fmt::format("Sensitive Layers: {}", build.roundAll ? "Rounded" : "Kept In FP32"));
   output.info(fmt::format("Fusion: {}", onOff(build.fusion)));
   output.info(fmt::format("Builder Optimization Level: {}", build.optimizationLevel));
   output.info(fmt::format("Timing Cache Mode: {}", build.noBuilderCache ? "disable" : "global"));

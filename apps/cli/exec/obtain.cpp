@@ -35,6 +35,7 @@ BuildOptions buildOptions(const Options& options) {
   if (flags.fp16 || flags.best) build.permits.insert(DType::F16);
   if (flags.bf16 || flags.best) build.permits.insert(DType::BF16);
   build.tf32 = !flags.noTf32;
+  build.roundAll = flags.roundAll;
   // No limit is 0 to the builder, no scratch memory at all is 0 to the user.
   if (flags.workspaceMiB)
     build.workspaceBytes =

@@ -43,6 +43,7 @@ struct ReferencePair {
 struct BuildFlags {
   std::vector<ProfileSpec> profiles;
   bool fp16 = false, bf16 = false, best = false, stronglyTyped = false, noTf32 = false;
+  bool roundAll = false;
   PrecisionConstraints constraints = PrecisionConstraints::None;
   std::map<std::string, DType> layerPrecisions, layerOutputTypes;  // names may hold one '*'
   std::optional<double> workspaceMiB;

@@ -12,6 +12,7 @@
 #include "devices/cuda/compile.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/product.h"
+#include "kernels/cuda/tf32.h"
 #include "kernels/parameters.h"
 
 namespace carnot {
@@ -72,12 +73,6 @@ std::variant<Refusal, Analysis> analyze(const Problem& problem) {
   return out;
 }
 
-// The nearest TF32, ties away from zero.
-uint32_t roundedTf32(uint32_t bits) {
-  if ((bits & 0x7f800000) == 0x7f800000) return bits;
-  return (bits + 0x1000) & ~uint32_t{0x1fff};
-}
-
 template <typename T>
 void packMatrix(const Analysis& analysis, const T* from, std::byte* to) {
   const int64_t perUnit = 16 / static_cast<int64_t>(sizeof(T)), perPiece = analysis.perPiece();
@@ -86,7 +81,7 @@ void packMatrix(const Analysis& analysis, const T* from, std::byte* to) {
     const int64_t unit = k % perPiece / perUnit, within = k % perUnit;
     for (int64_t n = 0; n < analysis.n; ++n) {
       T value = analysis.product.transposeB ? from[n * analysis.k + k] : from[k * analysis.n + n];
-      if constexpr (sizeof(T) == 4) value = roundedTf32(value);
+      if constexpr (sizeof(T) == 4) value = cuda::roundedTf32(value);
       std::memcpy(piece + n * cuda::kPieceBytes + (unit ^ (n % 8)) * 16 +
                       within * static_cast<int64_t>(sizeof(T)),
                   &value, sizeof(T));

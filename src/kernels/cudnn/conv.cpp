@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/error.h"
 #include "codegen/cuda/scalar_source.h"
+#include "kernels/cuda/tf32.h"
 #include "kernels/cudnn/finish.h"
 #include "kernels/cudnn/pad.h"
 #include "kernels/cudnn/tail.h"
@@ -31,7 +33,7 @@ struct ConvProblem {
   int64_t group = 1;
   CudnnGraph::Window window;
   size_t rank = 4;
-  DType dtype = DType::F32;
+  DType dtype = DType::F32, out = DType::F32;
   ScalarProgram tail;         // empty where the result is the convolution's
   std::vector<int> operands;  // inputs of the region behind the tail's Input 0
 
@@ -103,8 +105,10 @@ std::variant<Refusal, ConvProblem> analyze(const Problem& problem) {
   const Shape& shape = types[static_cast<size_t>(from)].shape;
   if (region.outputs.size() != 1) return Refusal{"gives one tensor"};
   const TensorType& result = types[static_cast<size_t>(region.outputs[0])];
-  if (result.shape != shape || result.dtype != conv.dtype)
-    return Refusal{"the steps behind change the shape or the type"};
+  if (result.shape != shape) return Refusal{"the steps behind change the shape"};
+  conv.out = result.dtype;
+  if (conv.out != DType::F32 && conv.out != DType::F16 && conv.out != DType::BF16)
+    return Refusal{fmt::format("gives float32, float16, bfloat16, not {}", dtypeName(conv.out))};
   if (region.outputs[0] == from) return conv;
   auto tail = pointwiseTail(region, from, types);
   if (!tail || tail->program.outputs.size() != 1)
@@ -170,14 +174,28 @@ bool liesAs(const ConvProblem& conv, const TensorDesc& desc) {
   return !desc.constant && desc.shape.rank() == conv.rank;
 }
 
+// How float32 is multiplied.
+enum class Products : uint8_t {
+  Full,
+  Tf32,    // cuDNN rounds what it reads
+  OfTf32,  // what it reads is rounded already
+};
+
+Products productsOf(const Problem& problem, const ConvProblem& conv, const Form& form) {
+  if (!problem.tf32 || conv.dtype != DType::F32) return Products::Full;
+  // A copy of x is rounded on the way, weights where they are packed.
+  return form.padded ? Products::OfTf32 : Products::Tf32;
+}
+
 // Tensors in memory in the order of addresses: x, weights, bias, operands, result.
 CudnnGraph graphOf(const Problem& problem, const ConvProblem& conv, const Form& form,
-                   std::vector<int64_t> x, const std::vector<int64_t>& result,
+                   Products products, std::vector<int64_t> x, const std::vector<int64_t>& result,
                    std::span<const std::vector<int64_t>> operands) {
   CudnnGraph graph;
-  const int bytes = dtypeBits(conv.dtype) / 8;
   // A plain tensor may be an application's, which starts anywhere.
-  auto alignment = [&](Layout layout) { return layout.isPlain() ? bytes : 16; };
+  auto alignment = [](Layout layout, DType dtype) {
+    return layout.isPlain() ? dtypeBits(dtype) / 8 : 16;
+  };
   CudnnGraph::Window window = conv.window;
   x[1] = channelsIn(problem, conv, form);
   std::vector<int64_t> filter = problem.inputs[static_cast<size_t>(conv.w)].shape.concrete();
@@ -201,8 +219,8 @@ CudnnGraph graphOf(const Problem& problem, const ConvProblem& conv, const Form& 
   auto add = [&](const Placed& at, DType dtype, int aligned) {
     return graph.memory(dtype, at.dims, at.strides, aligned);
   };
-  const int from =
-      add(placed(form.layout, x, conv.rank), conv.dtype, form.padded ? 16 : alignment(form.layout));
+  const int from = add(placed(form.layout, x, conv.rank), conv.dtype,
+                       form.padded ? 16 : alignment(form.layout, conv.dtype));
   if (!conv.transposed && conv.group == 1) filter[1] = x[1];
   const int weights = add(placed(form.layout, filter, conv.rank), conv.dtype, 16);
   const Placed to = placed(form.layout, result, conv.rank);
@@ -219,9 +237,10 @@ CudnnGraph graphOf(const Problem& problem, const ConvProblem& conv, const Form& 
     const bool follows = liesAs(conv, desc);
     const Layout layout = follows ? form.layout : Layout::plain();
     inputs.push_back(add(placed(layout, operands[i], conv.rank), desc.dtype,
-                         follows ? alignment(layout) : dtypeBits(desc.dtype) / 8));
+                         follows ? alignment(layout, desc.dtype) : dtypeBits(desc.dtype) / 8));
   }
-  const int last = add(to, conv.dtype, alignment(form.layout));
+  const DType out = form.split ? conv.dtype : conv.out;
+  const int last = add(to, out, alignment(form.layout, out));
   const bool plain = conv.tail.outputs.empty() || form.split;
   auto passed = [&] { return graph.passed(to.dims, to.strides); };
   const int summed = bias < 0 && plain ? last : passed();
@@ -235,7 +254,7 @@ CudnnGraph graphOf(const Problem& problem, const ConvProblem& conv, const Form& 
     graph.pointwise(CUDNN_POINTWISE_ADD, inputs[0], summed, bias);
   }
   if (!plain) cuda::addTail(graph, conv.tail, inputs, last);
-  if (problem.tf32) graph.allowTf32();
+  if (products != Products::Full) graph.allowTf32(products == Products::OfTf32);
   return graph;
 }
 
@@ -263,7 +282,7 @@ Configuration configurationOf(const Problem& problem, const ConvProblem& conv, c
 
 // What the split form does behind the convolution: the bias first where there is one.
 cuda::ProductTail splitTail(const Problem& problem, const ConvProblem& conv) {
-  cuda::ProductTail tail{.program = {}, .operands = {}, .product = conv.dtype, .out = conv.dtype};
+  cuda::ProductTail tail{.program = {}, .operands = {}, .product = conv.dtype, .out = conv.out};
   ScalarBuilder builder;
   ScalarValue value = builder.input(0, conv.dtype);
   std::vector<ScalarValue> inputs;
@@ -344,7 +363,7 @@ std::vector<std::vector<int64_t>> operandDims(const ConvProblem& conv,
 
 size_t roundUp(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
-// The weights in the form's order, channels filled up with zeros.
+// The weights in the form's order, channels filled up with zeros; where they may round, rounded.
 Tensor packedWeights(const Problem& problem, const ConvProblem& conv, const Form& form) {
   const Tensor& from = *problem.inputs[static_cast<size_t>(conv.w)].constant;
   const std::vector<int64_t>& dims = from.dims();
@@ -379,24 +398,30 @@ Tensor packedWeights(const Problem& problem, const ConvProblem& conv, const Form
                         static_cast<size_t>((i * real + c) * taps + t) * bytes,
                     bytes);
       }
+  if (productsOf(problem, conv, form) != Products::Full) {
+    const std::span words(packed.as<uint32_t>(), static_cast<size_t>(packed.count()));
+    std::ranges::transform(words, words.begin(), cuda::roundedTf32);
+  }
   return packed;
 }
 
 class ConvExecutable final : public Executable {
  public:
   ConvExecutable(std::shared_ptr<const CudnnPlan> plan, std::unique_ptr<cuda::PadCopy> pad,
-                 std::unique_ptr<cuda::ConvFinish> finish, size_t x,
+                 std::unique_ptr<cuda::ConvFinish> finish, size_t productBytes, size_t x,
                  std::vector<const void*> weights, std::vector<size_t> operands)
       : plan_(std::move(plan)),
         pad_(std::move(pad)),
         finish_(std::move(finish)),
+        productBytes_(productBytes),
         x_(x),
         weights_(std::move(weights)),
         operands_(std::move(operands)) {}
 
   size_t workspaceBytes() const override {
     if (!plan_) return 0;
-    const size_t bytes = plan_->workspaceBytes() + (pad_ ? roundUp(pad_->bytes()) : 0);
+    const size_t bytes =
+        plan_->workspaceBytes() + (pad_ ? roundUp(pad_->bytes()) : 0) + roundUp(productBytes_);
     return bytes == 0 ? 0 : bytes + kAlignment;
   }
 
@@ -411,12 +436,13 @@ class ConvExecutable final : public Executable {
       workspace += roundUp(pad_->bytes());
     }
     if (finish_) {
-      void* const addresses[] = {const_cast<void*>(x), const_cast<void*>(weights_[0]),
-                                 arguments.outputs[0]};
+      void* product = arguments.outputs[0];
+      if (productBytes_ > 0) product = std::exchange(workspace, workspace + roundUp(productBytes_));
+      void* const addresses[] = {const_cast<void*>(x), const_cast<void*>(weights_[0]), product};
       plan_->run(addresses, workspace, *arguments.stream);
       std::vector<const void*> behind(weights_.begin() + 1, weights_.end());
       for (size_t operand : operands_) behind.push_back(arguments.inputs[operand]);
-      finish_->run(arguments.outputs[0], behind, *arguments.stream);
+      finish_->run(product, arguments.outputs[0], behind, *arguments.stream);
       return;
     }
     std::vector<void*> addresses{const_cast<void*>(x)};
@@ -431,6 +457,7 @@ class ConvExecutable final : public Executable {
   std::shared_ptr<const CudnnPlan> plan_;  // null: nothing to do
   std::unique_ptr<cuda::PadCopy> pad_;
   std::unique_ptr<cuda::ConvFinish> finish_;
+  size_t productBytes_;  // of what is finished, where that is not in place
   size_t x_;
   std::vector<const void*> weights_;
   std::vector<size_t> operands_;
@@ -490,24 +517,25 @@ class BoundConv final : public BoundKernel {
     std::shared_ptr<const CudnnPlan> plan;
     std::unique_ptr<cuda::PadCopy> pad;
     std::unique_ptr<cuda::ConvFinish> finish;
+    size_t productBytes = 0;
     if (elementCount(result) > 0) {
       const auto dims = operandDims(conv_, types);
-      const CudnnGraph graph = graphOf(stored_.problem, conv_, form_, x, result, dims);
-      plan = CudnnPlans::of(graph)->plan(static_cast<size_t>(choice_));
-      if (form_.padded) {
-        cuda::PadCopy::Window window{conv_.window.padsBegin, conv_.window.padsEnd, form_.folded};
-        for (size_t axis = 0; form_.folded && axis < 2; ++axis) {
-          const FoldedAxis folded = foldedAxis(stored_.problem, conv_, axis);
-          window.begin[axis] += folded.front;
-          // So that the copy is as large as the windows reach, or less where that is enough.
-          window.end[axis] =
-              2 * (result[2 + axis] + folded.taps - 1) - x[2 + axis] - window.begin[axis];
-        }
-        pad = std::make_unique<cuda::PadCopy>(x, form_.x, channelsIn(stored_.problem, conv_, form_),
-                                              window, dtypeBits(conv_.dtype) / 8,
-                                              stored_.problem.device);
+      auto planBy = [&](Products products) {
+        const CudnnGraph graph = graphOf(stored_.problem, conv_, form_, products, x, result, dims);
+        return CudnnPlans::of(graph)->plan(static_cast<size_t>(choice_));
+      };
+      const Products products = productsOf(stored_.problem, conv_, form_);
+      if (form_.padded) pad = paddedCopy(x, result);
+      try {
+        plan = planBy(products);
+      } catch (const Error& error) {
+        if (products != Products::Tf32 || error.code() != ErrorCode::Unsupported) throw;
+        // No plan rounds: it gets a rounded copy, or multiplies in full.
+        pad = roundedCopy(x);
+        plan = planBy(pad ? Products::OfTf32 : Products::Full);
       }
       if (form_.split) {
+        if (conv_.out != conv_.dtype) productBytes = dtypeBytes(conv_.dtype, elementCount(result));
         std::vector<std::vector<int64_t>> behind = dims;
         if (conv_.bias >= 0) {
           std::vector<int64_t> bias(conv_.rank, 1);
@@ -519,11 +547,34 @@ class BoundConv final : public BoundKernel {
       }
     }
     return std::make_unique<ConvExecutable>(std::move(plan), std::move(pad), std::move(finish),
-                                            positionOf(inputs_, conv_.x), weights_,
+                                            productBytes, positionOf(inputs_, conv_.x), weights_,
                                             std::move(operands));
   }
 
  private:
+  std::unique_ptr<cuda::PadCopy> paddedCopy(const std::vector<int64_t>& x,
+                                            const std::vector<int64_t>& result) const {
+    cuda::PadCopy::Window window{conv_.window.padsBegin, conv_.window.padsEnd, form_.folded};
+    for (size_t axis = 0; form_.folded && axis < 2; ++axis) {
+      const FoldedAxis folded = foldedAxis(stored_.problem, conv_, axis);
+      window.begin[axis] += folded.front;
+      // So that the copy is as large as the windows reach, or less where that is enough.
+      window.end[axis] =
+          2 * (result[2 + axis] + folded.taps - 1) - x[2 + axis] - window.begin[axis];
+    }
+    return std::make_unique<cuda::PadCopy>(
+        x, form_.x, channelsIn(stored_.problem, conv_, form_), window, dtypeBits(conv_.dtype) / 8,
+        stored_.problem.device, productsOf(stored_.problem, conv_, form_) == Products::OfTf32);
+  }
+
+  // Of the same dims, in TF32; null where x does not lie as such a copy does.
+  std::unique_ptr<cuda::PadCopy> roundedCopy(const std::vector<int64_t>& x) const {
+    if (conv_.rank != 4 || form_.x.isPlain() || x[1] % packOf(conv_.dtype) != 0) return nullptr;
+    return std::make_unique<cuda::PadCopy>(
+        x, form_.x, x[1], cuda::PadCopy::Window{{0, 0}, {0, 0}, false}, dtypeBits(conv_.dtype) / 8,
+        stored_.problem.device, true);
+  }
+
   StoredProblem stored_;
   ConvProblem conv_;
   Form form_;
@@ -550,7 +601,8 @@ class CudnnConv final : public Kernel {
   // At about what large convolutions reach; cuDNN's order among its proposals.
   double estimate(const Problem& problem, const Configuration& configuration,
                   const ConcreteShapes& shapes) const override {
-    const DType dtype = problem.outputs[0].dtype;
+    const DType dtype =
+        problem.inputs[static_cast<size_t>(problem.region.anchor()->inputs[0])].dtype;
     const double efficiency = dtype != DType::F32 ? 8 : problem.tf32 ? 4 : 0.6;
     const auto choice = static_cast<double>(parameter(configuration, "choice", 0, kChoices - 1));
     return roofline(costAt(problem, shapes), problem.device, efficiency) * (1 + 0.05 * choice);
@@ -585,7 +637,8 @@ class CudnnConv final : public Kernel {
     for (const Form& form : formsOf(problem, conv)) {
       if (form.split && !all.empty()) continue;  // one kernel is better than two
       const auto plans =
-          CudnnPlans::of(graphOf(problem, conv, form, x, result, operandDims(conv, types)));
+          CudnnPlans::of(graphOf(problem, conv, form, productsOf(problem, conv, form), x, result,
+                                 operandDims(conv, types)));
       const auto count = std::min<int64_t>(kChoices, static_cast<int64_t>(plans->count()));
       if (count == 0) why = plans->refusal();
       for (int64_t choice = 0; choice < count; ++choice)

@@ -235,7 +235,7 @@ CudnnGraph::Product CudnnGraph::product() const {
 }
 
 std::string CudnnGraph::key() const {
-  std::string text = tf32_ ? "tf32 rounded" : "";
+  std::string text = exact_ ? "tf32 of tf32" : tf32_ ? "tf32 nearest" : "";
   for (const Tensor& tensor : tensors_)
     text += fmt::format("|{} {} [{}] ({}) {} {}", static_cast<int>(tensor.kind),
                         dtypeName(tensor.dtype), fmt::join(tensor.dims, ","),

@@ -55,16 +55,16 @@ class CudnnGraph {
   void matMul(int a, int b, int y);
   void reduction(cudnnReduceTensorOp_t by, int x, int y);  // along dims of y that are 1
 
-  // Products of float32 may round their operands to TF32.
-  void allowTf32() { tf32_ = true; }
+  // Products of float32 may round their operands to TF32; `exact`: these are TF32 already, so that
+  // a plan may as well drop bits.
+  void allowTf32(bool exact = false) {
+    tf32_ = true;
+    exact_ = exact;
+  }
   // Whether tensor cores would round what it multiplies.
   bool fullPrecision() const;
-  // Whether it multiplies float32 that tensor cores may round.
-  bool mayRound() const { return tf32_ && product().x >= 0; }
-  // Whether what it multiplies may start at any element, as an application's tensors do.
-  bool startsAnywhere() const {
-    return product().x >= 0 && tensors_[static_cast<size_t>(product().x)].alignment < 16;
-  }
+  // Whether it multiplies float32 that tensor cores are to round.
+  bool mayRound() const { return tf32_ && !exact_ && product().x >= 0; }
   // The tensors that its first product of float32 multiplies; -1: there is none.
   struct Product {
     int x = -1, w = -1;
@@ -88,7 +88,7 @@ class CudnnGraph {
   };
   std::vector<Tensor> tensors_;
   std::vector<Op> ops_;
-  bool tf32_ = false;
+  bool tf32_ = false, exact_ = false;
 };
 
 // A way of carrying out a graph, ready to run. Immutable; threads may share it.
@@ -118,7 +118,7 @@ class CudnnPlan {
 
 // The ways that cuDNN's heuristics propose for a graph, the best first; of those that give the same
 // bits at each run, and for float32 full products unless TF32 is allowed; where it is, of those
-// that round to the nearest, as far as there are any.
+// that round to the nearest.
 class CudnnPlans {
  public:
   ~CudnnPlans();
@@ -128,7 +128,8 @@ class CudnnPlans {
   size_t count() const;
   std::string refusal() const;  // why there are none
   // The plan of choice % count(), or of the next one that cuDNN can prepare. Prepared plans are
-  // kept in the user's cache folder. Throws Error (Unsupported) when there is none.
+  // kept in the user's cache folder. Throws Error (Unsupported) when there is none, or none that
+  // rounds to the nearest where the graph may round.
   std::shared_ptr<const CudnnPlan> plan(size_t choice) const;
 
  private:

@@ -18,6 +18,10 @@ struct Arguments {
   long long count, chunks, width, height, channels, real, inWidth, inHeight, left, top;
   long long imageStride, channelStride, rowStride, pixelStride;
 };
+__device__ Element nearest(Element bits) {
+  if (!kRounds || (bits & 0x7f800000) == 0x7f800000) return bits;
+  return (bits + 0x1000) & ~0x1fff;  // TF32, ties away from zero
+}
 // 16 bytes of one pixel's channels a thread.
 extern "C" __global__ void __launch_bounds__(256) carnotPad(const __grid_constant__ Arguments a) {
   constexpr int kPack = 16 / sizeof(Element);
@@ -40,8 +44,8 @@ extern "C" __global__ void __launch_bounds__(256) carnotPad(const __grid_constan
       const long long inY = (long long)y * kFold + place / 2 - a.top;
       const long long inX = (long long)x * kFold + place % 2 - a.left;
       if (inX >= 0 && inX < a.inWidth && inY >= 0 && inY < a.inHeight)
-        pack.at[c] = image0[inY * a.rowStride + inX * a.pixelStride +
-                            (channel - place * (unsigned)a.real) * a.channelStride];
+        pack.at[c] = nearest(image0[inY * a.rowStride + inX * a.pixelStride +
+                                    (channel - place * (unsigned)a.real) * a.channelStride]);
     }
     a.to[i] = pack.whole;
   }
@@ -51,7 +55,7 @@ extern "C" __global__ void __launch_bounds__(256) carnotPad(const __grid_constan
 }  // namespace
 
 PadCopy::PadCopy(std::span<const int64_t> dims, Layout layout, int64_t channels,
-                 const Window& window, int elementBytes, const DeviceTraits& device) {
+                 const Window& window, int elementBytes, const DeviceTraits& device, bool rounds) {
   const int64_t fold = window.folded ? 2 : 1;
   Arguments& a = arguments_;
   a.real = dims[1];
@@ -72,8 +76,9 @@ PadCopy::PadCopy(std::span<const int64_t> dims, Layout layout, int64_t channels,
   bytes_ = static_cast<size_t>(a.count) * 16;
   blocks_ = static_cast<uint32_t>(
       std::min((a.count + kThreads - 1) / kThreads, int64_t{device.multiprocessors} * 16));
-  module_ = moduleOf(fmt::format("typedef {} Element;\nconstexpr unsigned kFold = {};\n{}",
-                                 elementBytes == 2 ? "unsigned short" : "unsigned", fold, kSource));
+  module_ = moduleOf(fmt::format(
+      "typedef {} Element;\nconstexpr unsigned kFold = {};\nconstexpr bool kRounds = {};\n{}",
+      elementBytes == 2 ? "unsigned short" : "unsigned", fold, rounds, kSource));
   function_ = module_->function("carnotPad");
 }
 

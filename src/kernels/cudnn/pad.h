@@ -12,7 +12,8 @@
 namespace carnot::cuda {
 
 // Copies images [N, C, H, W] to channels-last with zeros around them and in the channels behind
-// theirs, which fill 16 bytes or a multiple. Immutable.
+// theirs, which fill 16 bytes or a multiple. Where it `rounds`, float32 becomes the nearest TF32.
+// Immutable.
 class PadCopy {
  public:
   struct Window {
@@ -20,7 +21,7 @@ class PadCopy {
     bool folded = false;  // then each 2 x 2 elements become one of four times the channels
   };
   PadCopy(std::span<const int64_t> dims, Layout layout, int64_t channels, const Window& window,
-          int elementBytes, const DeviceTraits& device);
+          int elementBytes, const DeviceTraits& device, bool rounds = false);
 
   size_t bytes() const { return bytes_; }  // of the copy
   void run(const void* from, void* to, Stream& stream) const;

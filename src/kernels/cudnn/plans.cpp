@@ -191,6 +191,10 @@ struct CudnnPlans::State {
 
   std::shared_ptr<const CudnnPlan> plan(size_t choice) {
     std::shared_ptr<CudnnPlan> plan;
+    if (graph.mayRound() && !anyRounds())
+      throw Error(ErrorCode::Unsupported,
+                  "cuDNN's ways drop the bits that TF32 lacks, or do not run",
+                  "operands that are TF32 already, or full products");
     const std::vector<char> text =
         cachedCode(fmt::format("{} choice {}", key, choice), "plan", [&]() -> std::vector<char> {
           plan = firstPreparedFrom(choice);
@@ -216,7 +220,8 @@ struct CudnnPlans::State {
     std::shared_ptr<CudnnPlan> plan;
     const size_t count = configurations.size();
     if (graph.mayRound()) plan = roundingPlan(choice);
-    for (size_t i = 0; i < count && !plan; ++i) plan = prepare((choice + i) % count, &why);
+    for (size_t i = 0; i < count && !plan && !graph.mayRound(); ++i)
+      plan = prepare((choice + i) % count, &why);
     if (!plan) throw Error(ErrorCode::Unsupported, why, "another kernel for these shapes");
     return plan;
   }
@@ -292,13 +297,7 @@ size_t CudnnPlans::count() const {
     const std::lock_guard lock(state_->mutex);
     state_->propose();
   }
-  const size_t count = state_->configurations.size();
-  const CudnnGraph& graph = state_->graph;
-  if (count == 0 || !graph.mayRound() || !graph.startsAnywhere() || state_->anyRounds())
-    return count;
-  const std::lock_guard lock(state_->mutex);
-  state_->refusal = "cuDNN's ways for tensors at any address drop bits, or do not run there";
-  return 0;
+  return state_->configurations.size();
 }
 
 std::string CudnnPlans::refusal() const {
