@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <utility>
 
 #include "base/error.h"
 #include "codegen/cuda/scalar_source.h"
@@ -33,7 +32,7 @@ struct ConvProblem {
   int64_t group = 1;
   CudnnGraph::Window window;
   size_t rank = 4;
-  DType dtype = DType::F32, out = DType::F32;
+  DType dtype = DType::F32;
   ScalarProgram tail;         // empty where the result is the convolution's
   std::vector<int> operands;  // inputs of the region behind the tail's Input 0
 
@@ -105,10 +104,8 @@ std::variant<Refusal, ConvProblem> analyze(const Problem& problem) {
   const Shape& shape = types[static_cast<size_t>(from)].shape;
   if (region.outputs.size() != 1) return Refusal{"gives one tensor"};
   const TensorType& result = types[static_cast<size_t>(region.outputs[0])];
-  if (result.shape != shape) return Refusal{"the steps behind change the shape"};
-  conv.out = result.dtype;
-  if (conv.out != DType::F32 && conv.out != DType::F16 && conv.out != DType::BF16)
-    return Refusal{fmt::format("gives float32, float16, bfloat16, not {}", dtypeName(conv.out))};
+  if (result.shape != shape || result.dtype != conv.dtype)
+    return Refusal{"the steps behind change the shape or the type"};
   if (region.outputs[0] == from) return conv;
   auto tail = pointwiseTail(region, from, types);
   if (!tail || tail->program.outputs.size() != 1)
@@ -192,10 +189,9 @@ CudnnGraph graphOf(const Problem& problem, const ConvProblem& conv, const Form& 
                    Products products, std::vector<int64_t> x, const std::vector<int64_t>& result,
                    std::span<const std::vector<int64_t>> operands) {
   CudnnGraph graph;
+  const int bytes = dtypeBits(conv.dtype) / 8;
   // A plain tensor may be an application's, which starts anywhere.
-  auto alignment = [](Layout layout, DType dtype) {
-    return layout.isPlain() ? dtypeBits(dtype) / 8 : 16;
-  };
+  auto alignment = [&](Layout layout) { return layout.isPlain() ? bytes : 16; };
   CudnnGraph::Window window = conv.window;
   x[1] = channelsIn(problem, conv, form);
   std::vector<int64_t> filter = problem.inputs[static_cast<size_t>(conv.w)].shape.concrete();
@@ -219,8 +215,8 @@ CudnnGraph graphOf(const Problem& problem, const ConvProblem& conv, const Form& 
   auto add = [&](const Placed& at, DType dtype, int aligned) {
     return graph.memory(dtype, at.dims, at.strides, aligned);
   };
-  const int from = add(placed(form.layout, x, conv.rank), conv.dtype,
-                       form.padded ? 16 : alignment(form.layout, conv.dtype));
+  const int from =
+      add(placed(form.layout, x, conv.rank), conv.dtype, form.padded ? 16 : alignment(form.layout));
   if (!conv.transposed && conv.group == 1) filter[1] = x[1];
   const int weights = add(placed(form.layout, filter, conv.rank), conv.dtype, 16);
   const Placed to = placed(form.layout, result, conv.rank);
@@ -237,10 +233,9 @@ CudnnGraph graphOf(const Problem& problem, const ConvProblem& conv, const Form& 
     const bool follows = liesAs(conv, desc);
     const Layout layout = follows ? form.layout : Layout::plain();
     inputs.push_back(add(placed(layout, operands[i], conv.rank), desc.dtype,
-                         follows ? alignment(layout, desc.dtype) : dtypeBits(desc.dtype) / 8));
+                         follows ? alignment(layout) : dtypeBits(desc.dtype) / 8));
   }
-  const DType out = form.split ? conv.dtype : conv.out;
-  const int last = add(to, out, alignment(form.layout, out));
+  const int last = add(to, conv.dtype, alignment(form.layout));
   const bool plain = conv.tail.outputs.empty() || form.split;
   auto passed = [&] { return graph.passed(to.dims, to.strides); };
   const int summed = bias < 0 && plain ? last : passed();
@@ -282,7 +277,7 @@ Configuration configurationOf(const Problem& problem, const ConvProblem& conv, c
 
 // What the split form does behind the convolution: the bias first where there is one.
 cuda::ProductTail splitTail(const Problem& problem, const ConvProblem& conv) {
-  cuda::ProductTail tail{.program = {}, .operands = {}, .product = conv.dtype, .out = conv.out};
+  cuda::ProductTail tail{.program = {}, .operands = {}, .product = conv.dtype, .out = conv.dtype};
   ScalarBuilder builder;
   ScalarValue value = builder.input(0, conv.dtype);
   std::vector<ScalarValue> inputs;
@@ -324,6 +319,12 @@ bool maySplit(const Problem& problem, const ConvProblem& conv) {
   }
   return conv.hasTail() && conv.operands.size() < cuda::ProductTail::kMostOperands &&
          !cuda::refuseScalars(splitTail(problem, conv).program);
+}
+
+// Full products with something added behind get a general kernel of cuDNN's, which takes thirty
+// times as long as the convolution alone.
+bool isSlowInOne(const Problem& problem, const ConvProblem& conv) {
+  return conv.dtype == DType::F32 && !problem.tf32 && !conv.operands.empty();
 }
 
 // The ways in which tensors may lie; whether cuDNN takes them is another question.
@@ -408,20 +409,18 @@ Tensor packedWeights(const Problem& problem, const ConvProblem& conv, const Form
 class ConvExecutable final : public Executable {
  public:
   ConvExecutable(std::shared_ptr<const CudnnPlan> plan, std::unique_ptr<cuda::PadCopy> pad,
-                 std::unique_ptr<cuda::ConvFinish> finish, size_t productBytes, size_t x,
+                 std::unique_ptr<cuda::ConvFinish> finish, size_t x,
                  std::vector<const void*> weights, std::vector<size_t> operands)
       : plan_(std::move(plan)),
         pad_(std::move(pad)),
         finish_(std::move(finish)),
-        productBytes_(productBytes),
         x_(x),
         weights_(std::move(weights)),
         operands_(std::move(operands)) {}
 
   size_t workspaceBytes() const override {
     if (!plan_) return 0;
-    const size_t bytes =
-        plan_->workspaceBytes() + (pad_ ? roundUp(pad_->bytes()) : 0) + roundUp(productBytes_);
+    const size_t bytes = plan_->workspaceBytes() + (pad_ ? roundUp(pad_->bytes()) : 0);
     return bytes == 0 ? 0 : bytes + kAlignment;
   }
 
@@ -436,13 +435,12 @@ class ConvExecutable final : public Executable {
       workspace += roundUp(pad_->bytes());
     }
     if (finish_) {
-      void* product = arguments.outputs[0];
-      if (productBytes_ > 0) product = std::exchange(workspace, workspace + roundUp(productBytes_));
-      void* const addresses[] = {const_cast<void*>(x), const_cast<void*>(weights_[0]), product};
+      void* const addresses[] = {const_cast<void*>(x), const_cast<void*>(weights_[0]),
+                                 arguments.outputs[0]};
       plan_->run(addresses, workspace, *arguments.stream);
       std::vector<const void*> behind(weights_.begin() + 1, weights_.end());
       for (size_t operand : operands_) behind.push_back(arguments.inputs[operand]);
-      finish_->run(product, arguments.outputs[0], behind, *arguments.stream);
+      finish_->run(arguments.outputs[0], behind, *arguments.stream);
       return;
     }
     std::vector<void*> addresses{const_cast<void*>(x)};
@@ -457,7 +455,6 @@ class ConvExecutable final : public Executable {
   std::shared_ptr<const CudnnPlan> plan_;  // null: nothing to do
   std::unique_ptr<cuda::PadCopy> pad_;
   std::unique_ptr<cuda::ConvFinish> finish_;
-  size_t productBytes_;  // of what is finished, where that is not in place
   size_t x_;
   std::vector<const void*> weights_;
   std::vector<size_t> operands_;
@@ -517,7 +514,6 @@ class BoundConv final : public BoundKernel {
     std::shared_ptr<const CudnnPlan> plan;
     std::unique_ptr<cuda::PadCopy> pad;
     std::unique_ptr<cuda::ConvFinish> finish;
-    size_t productBytes = 0;
     if (elementCount(result) > 0) {
       const auto dims = operandDims(conv_, types);
       auto planBy = [&](Products products) {
@@ -535,7 +531,6 @@ class BoundConv final : public BoundKernel {
         plan = planBy(pad ? Products::OfTf32 : Products::Full);
       }
       if (form_.split) {
-        if (conv_.out != conv_.dtype) productBytes = dtypeBytes(conv_.dtype, elementCount(result));
         std::vector<std::vector<int64_t>> behind = dims;
         if (conv_.bias >= 0) {
           std::vector<int64_t> bias(conv_.rank, 1);
@@ -547,7 +542,7 @@ class BoundConv final : public BoundKernel {
       }
     }
     return std::make_unique<ConvExecutable>(std::move(plan), std::move(pad), std::move(finish),
-                                            productBytes, positionOf(inputs_, conv_.x), weights_,
+                                            positionOf(inputs_, conv_.x), weights_,
                                             std::move(operands));
   }
 
@@ -601,11 +596,14 @@ class CudnnConv final : public Kernel {
   // At about what large convolutions reach; cuDNN's order among its proposals.
   double estimate(const Problem& problem, const Configuration& configuration,
                   const ConcreteShapes& shapes) const override {
-    const DType dtype =
-        problem.inputs[static_cast<size_t>(problem.region.anchor()->inputs[0])].dtype;
+    const DType dtype = problem.outputs[0].dtype;
     const double efficiency = dtype != DType::F32 ? 8 : problem.tf32 ? 4 : 0.6;
     const auto choice = static_cast<double>(parameter(configuration, "choice", 0, kChoices - 1));
-    return roofline(costAt(problem, shapes), problem.device, efficiency) * (1 + 0.05 * choice);
+    const auto analyzed = analyze(problem);
+    const ConvProblem* conv = std::get_if<ConvProblem>(&analyzed);
+    const bool slow = conv && isSlowInOne(problem, *conv) && !formOf(configuration, *conv).split;
+    return roofline(costAt(problem, shapes), problem.device, efficiency) * (1 + 0.05 * choice) *
+           (slow ? 4 : 1);
   }
 
   Prepared prepare(const Problem& problem, const Configuration& configuration) const override {
@@ -635,7 +633,8 @@ class CudnnConv final : public Kernel {
     std::string why = "the result has no elements";
     if (elementCount(result) <= 0 || elementCount(x) <= 0) return Refusal{why};
     for (const Form& form : formsOf(problem, conv)) {
-      if (form.split && !all.empty()) continue;  // one kernel is better than two
+      // One kernel is better than two, unless it is slow.
+      if (form.split && !all.empty() && !isSlowInOne(problem, conv)) continue;
       const auto plans =
           CudnnPlans::of(graphOf(problem, conv, form, productsOf(problem, conv, form), x, result,
                                  operandDims(conv, types)));

@@ -42,12 +42,10 @@ ConvFinish::ConvFinish(const ProductTail& tail, std::span<const int64_t> dims,
       std::clamp<int64_t>(units / kFinishThreads, 1, int64_t{device.multiprocessors} * 16));
 }
 
-void ConvFinish::run(const void* from, void* to, std::span<const void* const> operands,
-                     Stream& stream) const {
+void ConvFinish::run(void* data, std::span<const void* const> operands, Stream& stream) const {
   FinishArguments all = arguments_;
-  all.product = from;
-  all.tail.out = to;
-  auto addresses = reinterpret_cast<uintptr_t>(from) | reinterpret_cast<uintptr_t>(to);
+  all.product = all.tail.out = data;
+  auto addresses = reinterpret_cast<uintptr_t>(data);
   for (size_t i = 0; i < operands.size(); ++i) {
     all.tail.operands[i].address = operands[i];
     addresses |= reinterpret_cast<uintptr_t>(operands[i]);

@@ -10,8 +10,8 @@
 
 namespace carnot::cuda {
 
-// Pointwise steps over a channels-last tensor: for tails that a library's convolution does not
-// take. Immutable.
+// Pointwise steps over a channels-last tensor in its own place: for tails that a library's
+// convolution does not take. Immutable.
 class ConvFinish {
  public:
   // The tail's operands have `operandDims`, which broadcast to `dims` [N, C, spatial...]; those of
@@ -20,8 +20,7 @@ class ConvFinish {
   ConvFinish(const ProductTail& tail, std::span<const int64_t> dims,
              std::span<const std::vector<int64_t>> operandDims, const DeviceTraits& device);
 
-  // In place where the tail gives elements as large as it takes, if the addresses are the same.
-  void run(const void* from, void* to, std::span<const void* const> operands, Stream& stream) const;
+  void run(void* data, std::span<const void* const> operands, Stream& stream) const;
 
  private:
   std::shared_ptr<const Module> module_, ofOnes_;
