@@ -9,6 +9,7 @@
 #include "ops/cast.h"
 #include "ops/conv.h"
 #include "ops/conv_transpose.h"
+#include "ops/pointwise_activation.h"
 #include "ops/pointwise_binary.h"
 #include "ops/reduce.h"
 #include "passes/match.h"
@@ -239,7 +240,8 @@ const std::string* whySensitive(const Node* node, const PrecisionOptions& option
   return nullptr;
 }
 
-// Whether it belongs to what a sensitive layer does to its result, which is rounded behind it, once.
+// Whether it belongs to what a sensitive layer does to its result, which is rounded behind it,
+// once.
 bool followsSensitive(const Node* node, const PrecisionOptions& options) {
   while (isPointwise(node) && !node->as<Cast>()) {
     const Node* before = nullptr;
@@ -250,6 +252,67 @@ bool followsSensitive(const Node* node, const PrecisionOptions& options) {
     node = before;
   }
   return false;
+}
+
+Tensor converted(const Tensor& tensor, DType to) {
+  Tensor result(to, {tensor.dims().begin(), tensor.dims().end()});
+  const int64_t count = tensor.count();
+  if (tensor.dtype() == DType::F32 && to == DType::F16) {
+    const auto* from = tensor.as<float>();
+    for (int64_t i = 0; i < count; ++i) result.as<uint16_t>()[i] = floatToHalf(from[i]);
+  } else {
+    for (int64_t i = 0; i < count; ++i) result.view().storeDouble(i, tensor.view().loadDouble(i));
+  }
+  return result;
+}
+
+// What is before a pointwise node or conversion that alone reads it; else null.
+const Node* before(const Node* node) {
+  if (!isPointwise(node)) return nullptr;
+  for (const Value* input : node->inputs)
+    if (input && !input->isConstant())
+      return input->producer && input->consumers.size() == 1 ? input->producer : nullptr;
+  return nullptr;
+}
+
+// The convolution that the node is a pointwise step behind; null: none.
+const Node* convolutionBefore(const Node* node) {
+  for (node = before(node); node; node = before(node))
+    if (node->as<Conv>() || node->as<ConvTranspose>()) return node;
+  return nullptr;
+}
+
+// Whether half has the number of a constant of one element.
+bool isExact(const Value* value, DType half) {
+  const std::optional<double> number = scalarOf(value);
+  return !number || converted(*value->constant, half).view().loadDouble(0) == *number;
+}
+
+// Whether it adds or multiplies, behind a convolution, what half would round: that errs in all
+// elements alike, which later layers amplify, and costs nothing in a kernel that computes in
+// float32.
+bool takesNumbers(const Node* node, DType half) {
+  if (!node->as<Add>() && !node->as<Mul>() && !node->as<Sub>() && !node->as<Div>()) return false;
+  const Node* conv = convolutionBefore(node);
+  if (!conv) return false;
+  return std::ranges::any_of(node->inputs, [&](const Value* input) {
+    if (!input || !isFloat32(input) || !input->isConstant()) return false;
+    const bool isBias = node->as<Add>() && before(node)->as<Cast>() &&
+                        before(before(node)) == conv && conv->inputs.size() < 3;
+    return isBias || !isExact(input, half);
+  });
+}
+
+// Whether the convolution's bias may stay in float32: a library that multiplies halves adds halves,
+// but what is not a residual or a Relu is done by generated code in any case.
+bool hasFloatBias(const Node* node) {
+  if (!node->as<Conv>() || node->inputs.size() < 3 || !node->inputs[2] ||
+      !node->inputs[2]->isConstant())
+    return false;
+  const std::vector<Node*>& consumers = node->outputs[0]->consumers;
+  if (consumers.size() != 1 || !isPointwise(consumers[0])) return false;
+  const Node* next = consumers[0];
+  return !next->as<Relu>() && !next->as<Add>() && !next->as<Cast>();
 }
 
 // What the node is to compute in, and why not in half.
@@ -265,23 +328,13 @@ Choice chosen(const Node* node, const PrecisionOptions& options) {
   if (std::string why = whyUnsafe(node, options.half); !why.empty()) return {DType::F32, why};
   if (const std::string* why = whySensitive(node, options))
     return {DType::F32, fmt::format("{}: {}", node->opName(), *why)};
+  if (takesNumbers(node, options.half))
+    return {DType::F32, fmt::format("{}: numbers that half rounds", node->opName())};
   if (followsSensitive(node, options)) return {DType::F32, "behind one of those, with it"};
   if (std::ranges::find(kGain, node->opName()) != std::end(kGain) ||
       hasHalfNeighbour(node, options.half))
     return {options.half, ""};
   return {DType::F32, "no neighbour computes in half"};
-}
-
-Tensor converted(const Tensor& tensor, DType to) {
-  Tensor result(to, {tensor.dims().begin(), tensor.dims().end()});
-  const int64_t count = tensor.count();
-  if (tensor.dtype() == DType::F32 && to == DType::F16) {
-    const auto* from = tensor.as<float>();
-    for (int64_t i = 0; i < count; ++i) result.as<uint16_t>()[i] = floatToHalf(from[i]);
-  } else {
-    for (int64_t i = 0; i < count; ++i) result.view().storeDouble(i, tensor.view().loadDouble(i));
-  }
-  return result;
 }
 
 // The one of the graph's constants with these contents: layers may share weights.
@@ -347,6 +400,22 @@ Patch computedIn(const Graph& graph, Node* node, DType from, DType to, std::stri
   return patch;
 }
 
+// A convolution in half whose bias stays in float32, as a sum behind it.
+Patch withFloatBias(const Graph& graph, Node* node, DType half) {
+  Patch patch(fmt::format("{} {}, its bias not", dtypeName(half), node->opName()), node,
+              "what is behind it is code of its own");
+  const Patch::Ref same = patch.add(node->op, {inType(patch, graph, node, node->inputs[0], half),
+                                               inType(patch, graph, node, node->inputs[1], half)});
+  std::vector<int64_t> dims(node->outputs[0]->type.shape.rank() - 1, 1);
+  dims[0] = node->inputs[2]->constant->count();
+  const Patch::Ref bias =
+      patch.constant(node->inputs[2]->constant->reshaped(dims), node->inputs[2]->name);
+  patch.replace(node->outputs[0],
+                patch.add(Operator::of(Add{}),
+                          {patch.convert(Operator::of(Cast{DType::F32}), {same}), bias}));
+  return patch;
+}
+
 // Output 0 rounded to what was asked for.
 Proposal rounded(const Graph& graph, Node* node, DType half) {
   Value* output = node->outputs[0];
@@ -381,6 +450,8 @@ Proposal halfPrecision(const Graph& graph, Node* node, const PassOptions& option
     return computedIn(graph, node, own, DType::F32, "asked for");
   }
   const Choice choice = chosen(node, precision);
+  if (choice.type != DType::F32 && hasFloatBias(node))
+    return withFloatBias(graph, node, choice.type);
   if (choice.type != DType::F32)
     return computedIn(graph, node, DType::F32, choice.type, request ? "asked for" : "allowed");
   const auto output = asked(node, precision, &LayerPrecision::output);

@@ -109,6 +109,20 @@ std::span<const KernelCase> halfCases() {
                  "d=Cast{to=float32}(c) -> d",
        .inputs = {"float16[2, 40, 15, 17]", "const float16[40, 1, 3, 3]", "const float16[40]"},
        .tolerance = 1e-3},
+      // Bias and numbers in float32 behind a product of halves.
+      {.name = "half_conv_float_bias_hard_swish",
+       .region = "(a,b,s) c=" + same +
+                 "(a,b) d=Cast{to=float32}(c) e=Add(d,s) f=HardSwish(e) "
+                 "g=Cast{to=float16}(f) -> g",
+       .inputs = {"float16[2, 32, 9, 8]", "const float16[64, 32, 3, 3]", "const float32[64, 1, 1]"},
+       .tolerance = 1e-3},
+      {.name = "half_conv_1x1_float_bias_numbers",
+       .region = "(a,b,s,m,t) c=" + point +
+                 "(a,b) d=Cast{to=float32}(c) e=Add(d,s) f=HardSwish(e) "
+                 "g=Mul(f,m) h=Add(g,t) i=Cast{to=float16}(h) -> i",
+       .inputs = {"float16[2, 32, 9, 8]", "const float16[64, 32, 1, 1]", "const float32[64, 1, 1]",
+                  "const float32[1]", "const float32[1]"},
+       .tolerance = 1e-3},
       {.name = "full_conv_to_half",
        .region = "(a,b,s) c=" + same + "(a,b,s) d=Relu(c) e=Cast{to=float16}(d) -> e",
        .inputs = {"float32[2, 16, 9, 8]", "const float32[32, 16, 3, 3]", "const float32[32]"}},

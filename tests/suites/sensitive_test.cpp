@@ -106,6 +106,36 @@ TEST(SensitiveLayers, AreReportedWithTheirReason) {
   EXPECT_EQ(report.kept[1].nodes, std::vector<std::string>{"r0"});
 }
 
+// What half would round alike for all elements stays in float32 where code of its own adds it.
+TEST(SensitiveLayers, NumbersAndBiasesBehindConvolutionsStayInFloat) {
+  const std::string_view text = R"(graph g
+input %x : float32[2, 8, 4, 4]
+const %w : float32[8, 8, 1, 1] = ...
+const %b : float32[8] = ...
+const %half : float32[1] = [0.5]
+const %third : float32[1] = [0.3333333]
+%c : float32[2, 8, 4, 4] = Conv{strides=[1,1], pads=[0,0,0,0], dilations=[1,1], group=1}(%x, %w, %b) from "c"
+%h : float32[2, 8, 4, 4] = HardSwish(%c) from "h"
+%m : float32[2, 8, 4, 4] = Mul(%h, %half) from "m"
+%t : float32[2, 8, 4, 4] = Mul(%m, %third) from "t"
+%d : float32[2, 8, 4, 4] = Conv{strides=[1,1], pads=[0,0,0,0], dilations=[1,1], group=1}(%t, %w, %b) from "d"
+%y : float32[2, 8, 4, 4] = Relu(%d) from "y"
+output %y
+)";
+  Graph graph = parseGraph(text);
+  PassOptions options;
+  options.precision.half = DType::F16;
+  runPass(graph, findPass("half-precision"), options);
+  std::string halves, floats;
+  for (const auto& node : graph.nodes()) {
+    if (node->opName() == "Cast") continue;
+    std::string& names = dtypeBits(node->inputs[0]->type.dtype) == 16 ? halves : floats;
+    names += fmt::format("{}{}{}", names.empty() ? "" : " ", node->opName(), node->inputs.size());
+  }
+  EXPECT_EQ(halves, "Conv2 Conv3 Relu1") << printGraph(graph);
+  EXPECT_EQ(floats, "Add2 HardSwish1 Mul2 Mul2") << printGraph(graph);
+}
+
 TEST(SensitiveLayers, DoNotRoundToTf32) {
   Graph graph = chain(2, 8);
   runPasses(graph, Phase::Fuse, {});
