@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <thread>
 
 #include "builder/compile.h"
 #include "devices/plugin.h"
@@ -323,6 +324,56 @@ TEST_P(DeviceRuns, FollowTheApplicationsStreams) {
   setAddresses(*lanes[0].context, addresses);
   lanes[0].context->enqueue(lanes[0].stream->native());
   for (size_t t = 2; t < kTensors; ++t) expectClose(host[t], lanes[0].set.values[t]);
+}
+
+// Each round's context and stream are new: the first run is issued to the application's stream,
+// which is gone by the next round, the second is recorded.
+TEST_P(DeviceRuns, RecordConvolutionsOfTwoThreadsAtOnce) {
+  constexpr int kRounds = 12;
+  CompileOptions options;
+  options.device = deviceTraits(GetParam(), 2);
+  options.optimizationLevel = 0;
+  options.tf32 = false;
+  if (GetParam() == "cuda") options.withoutKernels = {"cuda/conv", "cublaslt/conv", "cuda/product"};
+  const auto data = std::make_shared<EngineData>(*compile(parseGraph(kNetwork), options));
+  if (GetParam() == "cuda") {
+    EXPECT_TRUE(std::ranges::any_of(data->steps, [](const auto& step) {
+      return !step.variants.empty() && step.variants[0].kernel == "cudnn/conv";
+    }));
+  }
+  struct Lane {
+    std::shared_ptr<LoadedEngine> engine;
+    std::vector<Set> sets;
+    std::vector<std::string> errors;
+  };
+  std::vector<Lane> lanes(2);
+  for (size_t i = 0; i < lanes.size(); ++i) {
+    lanes[i].engine = LoadedEngine::create(data);
+    for (int batch = 1; batch <= 4; ++batch) {
+      lanes[i].sets.push_back(makeSet(batch, static_cast<int>(i) + 30));
+      fillExpected(*oracle, batch, lanes[i].sets.back().values);
+    }
+  }
+  std::vector<std::jthread> threads;
+  for (Lane& lane : lanes)
+    threads.emplace_back([&lane, this] {
+      for (int round = 0; round < kRounds; ++round) try {
+          const Set& set = lane.sets[static_cast<size_t>(round) % lane.sets.size()];
+          const auto context = lane.engine->createContext();
+          const auto own = device->createStream(round % 2 == 0);
+          setShapes(*context, 1 + round % 4);
+          setAddresses(*context, set.addresses);
+          for (int run = 0; run < 3; ++run) context->enqueue(own->native());
+          own->synchronize();
+        } catch (const std::exception& error) {
+          lane.errors.emplace_back(error.what());
+        }
+    });
+  threads.clear();
+  for (const Lane& lane : lanes) {
+    EXPECT_EQ(lane.errors, std::vector<std::string>{});
+    for (const Set& set : lane.sets) checkOutputs(set);
+  }
 }
 
 TEST_P(DeviceRuns, GoBesideEachOther) {

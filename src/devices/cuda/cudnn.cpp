@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <mutex>
 #include <vector>
 
@@ -42,6 +41,37 @@ Cudnn load() {
   return table;
 }
 
+void require(cudnnStatus_t status, const char* what) {
+  if (status != CUDNN_STATUS_SUCCESS)
+    throw Error(ErrorCode::Unsupported, fmt::format("{}: {}", what, cudnn().getErrorString(status)),
+                "a cuDNN that fits the driver");
+}
+
+// A handle and a stream that is its alone and stays: what the handle stands on while idle. An
+// application's stream may be gone by the time of the next use, or recorded by another thread, and
+// so may what the default stream waits for.
+struct Seat {
+  cudnnHandle_t handle = nullptr;
+  CUstream stream = nullptr;
+};
+
+Seat newSeat() {
+  // This thread may be recording, which forbids what starting takes unless told otherwise; no other
+  // thread may be.
+  const auto alone = holdRecording();
+  CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
+  check(driver().cuThreadExchangeStreamCaptureMode(&mode), "leaving a recording alone");
+  struct Restore {
+    CUstreamCaptureMode mode;
+    ~Restore() { driver().cuThreadExchangeStreamCaptureMode(&mode); }
+  } const restore{mode};
+  Seat seat;
+  check(driver().cuStreamCreate(&seat.stream, CU_STREAM_NON_BLOCKING), "making a stream");
+  require(cudnn().create(&seat.handle), "cuDNN does not start");
+  require(cudnn().setStream(seat.handle, seat.stream), "cuDNN does not take a stream");
+  return seat;
+}
+
 }  // namespace
 
 const Cudnn& cudnn() {
@@ -49,42 +79,37 @@ const Cudnn& cudnn() {
   return table;
 }
 
-void withCudnn(CudnnUse what, const std::function<void(cudnnHandle_t)>& use) {
+void withCudnn(const std::function<void(cudnnHandle_t)>& use, Stream* stream) {
   // Never destroyed: the driver may be gone when the process ends.
   static std::mutex mutex;
-  static auto* lists = new std::array<std::vector<cudnnHandle_t>, 2>;
-  std::vector<cudnnHandle_t>* const idle = &(*lists)[static_cast<size_t>(what)];
-  const Cudnn& table = cudnn();
-  if (what == CudnnUse::Prepare) startNvrtc();
+  static auto* idle = new std::vector<Seat>;
+  startNvrtc();
   activateDevice();
-  cudnnHandle_t handle = nullptr;
-  {
-    const std::lock_guard lock(mutex);
-    if (!idle->empty()) {
-      handle = idle->back();
+  struct Taken {
+    Seat seat;
+    bool moved = false;
+    Taken() {
+      const std::lock_guard lock(mutex);
+      if (idle->empty()) return;
+      seat = idle->back();
       idle->pop_back();
     }
-  }
-  if (!handle) {
-    // This thread may be recording, which forbids what starting takes unless told otherwise.
-    CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
-    check(driver().cuThreadExchangeStreamCaptureMode(&mode), "leaving a recording alone");
-    const cudnnStatus_t status = table.create(&handle);
-    driver().cuThreadExchangeStreamCaptureMode(&mode);
-    if (status != CUDNN_STATUS_SUCCESS)
-      throw Error(ErrorCode::Unsupported,
-                  fmt::format("cuDNN does not start: {}", table.getErrorString(status)),
-                  "a cuDNN that fits the driver");
-  }
-  struct Return {
-    std::vector<cudnnHandle_t>* idle;
-    cudnnHandle_t handle;
-    ~Return() {
+    ~Taken() {
+      // One that cannot leave a stream is not used again.
+      if (!seat.handle ||
+          (moved && cudnn().setStream(seat.handle, seat.stream) != CUDNN_STATUS_SUCCESS))
+        return;
       const std::lock_guard lock(mutex);
-      idle->push_back(handle);
+      idle->push_back(seat);
     }
-  } const giveBack{idle, handle};
-  use(handle);
+  } taken;
+  if (!taken.seat.handle) taken.seat = newSeat();
+  if (stream) {
+    taken.moved = true;
+    require(cudnn().setStream(taken.seat.handle, static_cast<cudaStream_t>(stream->native())),
+            "cuDNN does not take a stream");
+  }
+  use(taken.seat.handle);
 }
 
 std::string cudnnVersion() {

@@ -5,6 +5,10 @@
 #include <functional>
 #include <string>
 
+namespace carnot {
+class Stream;
+}
+
 namespace carnot::cuda {
 
 // cuDNN's graph API, opened at run time: libcudnn.so.9.
@@ -24,11 +28,9 @@ struct Cudnn {
 
 // Throws Error (Unsupported) where there is none.
 const Cudnn& cudnn();
-// A handle that has run keeps the stream that it ran on, which may be gone by the time that it
-// would prepare a plan: those that prepare never run.
-enum class CudnnUse : uint8_t { Prepare, Run };
-// Calls `use` with a handle that no other thread uses meanwhile, the device active.
-void withCudnn(CudnnUse what, const std::function<void(cudnnHandle_t)>& use);
+// Calls `use` with a handle that no other thread uses meanwhile, the device active. Its work goes
+// to `stream`, or without one to a stream of the handle's own.
+void withCudnn(const std::function<void(cudnnHandle_t)>& use, Stream* stream = nullptr);
 std::string cudnnVersion();  // "cuDNN 9.19.0", or "no cuDNN"
 
 }  // namespace carnot::cuda

@@ -61,9 +61,8 @@ void CudnnPlan::run(std::span<void* const> addresses, void* workspace, Stream& s
     ids.push_back(value.id);
     pointers.push_back(&numbers.back());
   }
-  withCudnn(CudnnUse::Run, [&](cudnnHandle_t handle) {
+  auto run = [&](cudnnHandle_t handle) {
     try {
-      must(cudnn().setStream(handle, static_cast<cudaStream_t>(stream.native())), "stream");
       CudnnDescriptor pack(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
       const auto count = static_cast<int64_t>(pointers.size());
       pack.set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, count, pointers.data());
@@ -72,12 +71,10 @@ void CudnnPlan::run(std::span<void* const> addresses, void* workspace, Stream& s
       pack.finalize("addresses");
       must(cudnn().execute(handle, plan_, pack.get()), "running a plan");
     } catch (const CudnnRefusal& refused) {
-      cudnn().setStream(handle, nullptr);
       throwInternal(refused.why);
     }
-    // The stream may be gone when the handle is used again, which would then fail.
-    cudnn().setStream(handle, nullptr);
-  });
+  };
+  withCudnn(run, &stream);
 }
 
 struct CudnnPlans::State {
@@ -97,7 +94,7 @@ struct CudnnPlans::State {
   void propose() {
     if (proposed) return;
     proposed = true;
-    withCudnn(CudnnUse::Prepare, [&](cudnnHandle_t handle) {
+    withCudnn([&](cudnnHandle_t handle) {
       try {
         const Descriptor built = builder.build(handle);
         proposeBy(built, CUDNN_HEUR_MODE_A);
@@ -201,7 +198,7 @@ struct CudnnPlans::State {
           return textOf(plan->plan_);
         });
     if (plan) return plan;
-    withCudnn(CudnnUse::Prepare, [&](cudnnHandle_t handle) {
+    withCudnn([&](cudnnHandle_t handle) {
       try {
         plan = loaded(handle, text);
       } catch (const CudnnRefusal&) {
@@ -229,7 +226,7 @@ struct CudnnPlans::State {
   // The plan of a proposal; null when cuDNN cannot prepare it.
   std::shared_ptr<CudnnPlan> prepare(size_t proposal, std::string* why = nullptr) const {
     std::shared_ptr<CudnnPlan> plan;
-    withCudnn(CudnnUse::Prepare, [&](cudnnHandle_t handle) {
+    withCudnn([&](cudnnHandle_t handle) {
       try {
         plan = prepared(handle, configurations[proposal]);
       } catch (const CudnnRefusal& refused) {
