@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""The GPU part of the bench: gpu.py FOLDER LOG [NAME...]. tools/gpu_check.sh calls it.
+"""The GPU part of the bench: gpu.py make|speed|agreement FOLDER LOG [NAME...]. gpu_check.sh calls it.
 
 FOLDER holds bin/carnot. Models are exported here by PyTorch, timed by PyTorch, and built and run by
-carnot's command line alone. Prints rows of the table: for ResNet-50 and BERT in half precision
+carnot's command line alone. Prints rows of the table. make: exports the models and notes how far
+PyTorch's own results are from its full precision; speed: for ResNet-50 and BERT in half precision
 milliseconds beside PyTorch's (eager, in a CUDA graph), with inputs on the device, both by events;
-for every model (or those named) how far its outputs on the GPU are from the CPU's in float32.
+agreement: for every model (or those named) how far its outputs on the GPU are from the CPU's.
 """
 
 import concurrent.futures
+import copy
 import json
 import multiprocessing
 import os
@@ -22,8 +24,14 @@ import numpy as np
 import models
 
 SPEED = {"resnet50": (1, 8, 32, 128), "bert": (1, 8, 32)}
-LIMITS = {"TF32 off": 1e-4, "TF32": 2e-3, "FP16": 5e-3}
-FLAGS = {"TF32 off": ["--noTF32"], "TF32": [], "FP16": ["--fp16"]}
+# BF16 has three bits less than FP16; where PyTorch in bfloat16 is further off, half again of that.
+LIMITS = {"TF32 off": 1e-4, "TF32": 2e-3, "FP16": 5e-3, "BF16": 4e-2}
+FLAGS = {"TF32 off": ["--noTF32"], "TF32": [], "FP16": ["--fp16"], "BF16": ["--bf16"]}
+AT_ONCE = max(2, (os.cpu_count() or 2) // 2)
+
+
+def allowed(column, peer):
+    return max(LIMITS[column], 1.5 * peer) if column == "BF16" and peer else LIMITS[column]
 
 
 def row(name, value):
@@ -41,7 +49,7 @@ class Carnot:
         self.program, self.log = str(folder / "bin" / "carnot"), log
         self.environment = {**os.environ, "CARNOT_DEVICE": device}
 
-    def __call__(self, *arguments, cwd=None, limit=300):
+    def __call__(self, *arguments, cwd=None, limit=120):
         ran = subprocess.run([self.program, *map(str, arguments)], cwd=cwd, timeout=limit,
                              env=self.environment, capture_output=True, text=True)
         with open(self.log / "gpu_bench.log", "a") as log:
@@ -71,29 +79,20 @@ def distance(has, wanted):
                for name, array in wanted.items())
 
 
+# ---- models ---------------------------------------------------------------------------------------
+
+
 def make(name):
-    models.ensure(models.by_name([name])[0])
-
-
-# ---- agreement ------------------------------------------------------------------------------------
-
-
-def agreement(model, folder, log, work):
-    """{column: (distance, share of layers in half or "")}."""
-    inputs = model.inputs(2, seed=1)
-    quick = "--builderOptimizationLevel=1"
-    wanted, _ = Carnot(folder, log, "cpu").outputs(model.path, inputs, work / model.name / "cpu",
-                                                   quick)
-    result = {}
-    for column, flags in FLAGS.items():
-        try:
-            has, text = Carnot(folder, log, "cuda").outputs(
-                model.path, inputs, work / model.name / column.replace(" ", ""), *flags, quick)
-            used = text.partition("float16 is allowed: used for ")[2].partition(" layers")[0]
-            result[column] = distance(has, wanted), used
-        except Exception as error:  # a row of the table, whatever it is
-            result[column] = str(error), ""
-    return result
+    """Exports the model; (seconds, PyTorch's own distances by column, seconds of those, why not)."""
+    start = time.perf_counter()
+    model = models.by_name([name])[0]
+    models.ensure(model)
+    made = time.perf_counter()
+    try:
+        distances, trouble = torch_distances(model), ""
+    except Exception as error:
+        distances, trouble = {}, str(error)
+    return made - start, distances, time.perf_counter() - made, trouble
 
 
 def torch_distances(model):
@@ -117,31 +116,57 @@ def torch_distances(model):
     network = model.module().eval().cuda()
     full = run(network, False)
     return {"TF32": distance(run(network, True), full),
-            "FP16": distance(run(network, False, torch.float16), full)}
+            **{column: distance(run(copy.deepcopy(network), False, dtype), full)
+               for column, dtype in (("FP16", torch.float16), ("BF16", torch.bfloat16))}}
+
+
+# ---- agreement ------------------------------------------------------------------------------------
+
+
+def one_run(device, model, folder, log, work, column="cpu"):
+    """(outputs by name, what the program said, seconds)."""
+    start = time.perf_counter()
+    has, text = Carnot(folder, log, device).outputs(
+        model.path, model.inputs(2, seed=1), work / model.name / column.replace(" ", ""),
+        *FLAGS.get(column, []), "--builderOptimizationLevel=1")
+    return has, text, time.perf_counter() - start
+
+
+def agreement_text(column, run, wanted, peer):
+    """(what the row says, whether it is within the limit)."""
+    try:
+        has, text, _ = run.result()
+        error = float(distance(has, wanted))
+    except Exception as trouble:  # part of the row, whatever it is
+        return f"{column} {str(trouble)[:60]} FAILED", False
+    used = text.partition("is allowed: used for ")[2].partition(" layers")[0]
+    good = error <= allowed(column, peer)
+    notes = [f"PyTorch {peer:.1e}"] if peer else []
+    notes += [f"{used} layers"] if used else []
+    return (f"{column} {error:.1e}{'' if good else ' FAILED'}"
+            + (f" ({', '.join(notes)})" if notes else "")), good
 
 
 def agreement_rows(rows, folder, log, work):
-    failed = False
-    peers = {model.name: torch_distances(model) for model in rows}
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        futures = {model.name: pool.submit(agreement, model, folder, log, work) for model in rows}
-        for name, future in futures.items():
+    failed, peers = False, json.loads((work / "peers.json").read_text())
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        runs = {model.name: {"cpu": pool.submit(one_run, "cpu", model, folder, log, work)}
+                | {column: pool.submit(one_run, "cuda", model, folder, log, work, column)
+                   for column in FLAGS} for model in rows}
+        for name, columns in runs.items():
             try:
-                result = future.result()
+                wanted = columns["cpu"].result()[0]
             except Exception as error:
                 row(f"agreement {name}", f"the CPU: {error}"[:90])
                 failed = True
                 continue
-            texts = []
-            for column, (error, used) in result.items():
-                good = isinstance(error, float) and error <= LIMITS[column]
-                failed |= not good
-                text = f"{error:.1e}" if isinstance(error, float) else error[:60]
-                notes = [f"PyTorch {peers[name][column]:.1e}"] if column in peers[name] else []
-                notes += [f"{used} layers"] if used else []
-                texts.append(f"{column} {text}{'' if good else ' FAILED'}"
-                             + (f" ({', '.join(notes)})" if notes else ""))
-            row(f"agreement {name}", "; ".join(texts))
+            texts = [agreement_text(column, columns[column], wanted,
+                                    peers.get(name, {}).get(column)) for column in FLAGS]
+            failed |= not all(good for _, good in texts)
+            row(f"agreement {name}", "; ".join(text for text, _ in texts))
+    for name, columns in runs.items():
+        spent = {c: round(r.result()[2], 1) for c, r in columns.items() if not r.exception()}
+        print(f"agreement {name}, seconds: {spent}", file=sys.stderr)
     return failed
 
 
@@ -221,33 +246,48 @@ def speed_rows(model, batches, folder, log, work):
         row(f"{model.name} fp16 batch {batch}", text)
 
 
-def main():
-    folder, log = (Path(argument).resolve() for argument in sys.argv[1:3])
-    rows = models.by_name(sys.argv[3:])
-    work = Path(os.environ.get("CARNOT_BENCH_WORK") or log / "bench")
-    work.mkdir(parents=True, exist_ok=True)
-    if "CARNOT_MODELS" not in os.environ:
-        os.environ["CARNOT_MODELS"] = str(work / "models")
+# ---- parts ----------------------------------------------------------------------------------------
+
+
+def make_rows(rows, work):
     import torch
 
     row("torch", f"{torch.__version__}, CUDA {torch.version.cuda}, cuDNN "
                  f"{torch.backends.cudnn.version()}, {torch.cuda.get_device_name()}")
-    available = []
-    start = time.perf_counter()
+    start, peers = time.perf_counter(), {}
     with concurrent.futures.ProcessPoolExecutor(
-            5, mp_context=multiprocessing.get_context("spawn")) as pool:
-        futures = [(model, pool.submit(make, model.name)) for model in rows]
-        for model, future in futures:
+            AT_ONCE, mp_context=multiprocessing.get_context("spawn")) as pool:
+        futures = {model.name: pool.submit(make, model.name) for model in rows}
+        for name, future in futures.items():
             try:
-                future.result()
-                available.append(model)
+                made, peers[name], compared, trouble = future.result()
+                print(f"{name}: made in {made:.0f} s, compared in {compared:.0f} s",
+                      file=sys.stderr)
+                if trouble:
+                    row(f"PyTorch's {name}", trouble[:90])
             except BaseException as error:  # SystemExit where a package is missing
-                row(f"agreement {model.name}", f"not made: {error}"[:90])
-    row("models", f"{len(available)} of {len(rows)} made in {time.perf_counter() - start:.0f} s")
+                row(f"agreement {name}", f"not made: {error}"[:90])
+    (work / "peers.json").write_text(json.dumps(peers))
+    row("models", f"{len(peers)} of {len(rows)} made in {time.perf_counter() - start:.0f} s")
+    return len(peers) < len(rows)
+
+
+def main():
+    part = sys.argv[1]
+    folder, log = (Path(argument).resolve() for argument in sys.argv[2:4])
+    rows = models.by_name(sys.argv[4:])
+    work = Path(os.environ.get("CARNOT_BENCH_WORK") or log / "bench")
+    work.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("CARNOT_MODELS", str(work / "models"))
+    if part == "make":
+        return make_rows(rows, work)
+    available = [model for model in rows if model.path.exists()]
+    if part == "agreement":
+        return agreement_rows(available, folder, log, work)
     for model in available:
         if model.name in SPEED:
             speed_rows(model, SPEED[model.name], folder, log, work)
-    return agreement_rows(available, folder, log, work)
+    return False
 
 
 if __name__ == "__main__":
