@@ -101,7 +101,7 @@ template <int LEFT> __device__ inline void arrived() {
 }
 )";
 
-const char* const kRunningSoftmax = R"(
+const char* const kFragments = R"(
 // A fragment's scores over one block of keys, from `key` on and for `query` and query + 8: masked,
 // then as powers of two below each row's running maximum, which the sums and outputs so far follow.
 // `hidden` holds what is added to those keys.
@@ -140,6 +140,26 @@ __device__ __forceinline__ void weigh(const Arguments& a, const Head& h, const f
         score[n][j] = power2(score[n][j] - base);
         sum[i] += score[n][j];
       }
+  }
+}
+// Two neighbours of a row, rounded to its elements; nothing from kValue on.
+__device__ inline void storePair(Element* to, int column, float low, float high);
+// The outputs of `query` and query + 8, in each eight from `column` on, over their rows' sums, of
+// which four lanes hold parts.
+template <int kOuts>
+__device__ __forceinline__ void storeRows(const Arguments& a, const Head& h, int query, int column,
+                                          const float (&out)[kOuts][4], float (&sum)[2]) {
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    sum[i] += __shfl_xor_sync(~0u, sum[i], 1);
+    sum[i] += __shfl_xor_sync(~0u, sum[i], 2);
+    const int at = query + i * 8;
+    if (at >= a.queries) continue;
+    const float inverse = sum[i] > 0 ? 1 / sum[i] : 0;
+    Element* to = h.out + at * a.out.row;
+#pragma unroll
+    for (int n = 0; n < kOuts; ++n)
+      storePair(to, n * 8 + column, out[n][2 * i] * inverse, out[n][2 * i + 1] * inverse);
   }
 }
 )";
@@ -244,18 +264,7 @@ carnotAttention(const __grid_constant__ Arguments a) {
                                                 a.keys - next);
   }
   asm volatile("cp.async.wait_group 0;" ::: "memory");
-#pragma unroll
-  for (int i = 0; i < 2; ++i) {
-    sum[i] += __shfl_xor_sync(~0u, sum[i], 1);
-    sum[i] += __shfl_xor_sync(~0u, sum[i], 2);
-    const int at = query + i * 8;
-    if (at >= a.queries) continue;
-    const float inverse = sum[i] > 0 ? 1 / sum[i] : 0;
-    Element* to = h.out + at * a.out.row;
-#pragma unroll
-    for (int n = 0; n < kValueUp / 8; ++n)
-      storePair(to, n * 8 + column, out[n][2 * i] * inverse, out[n][2 * i + 1] * inverse);
-  }
+  storeRows(a, h, query, column, out, sum);
 }
 )";
 
@@ -336,18 +345,7 @@ carnotAttention(const __grid_constant__ Arguments a) {
                                                 a.keys - next);
   }
   asm volatile("cp.async.wait_group 0;" ::: "memory");
-#pragma unroll
-  for (int i = 0; i < 2; ++i) {
-    sum[i] += __shfl_xor_sync(~0u, sum[i], 1);
-    sum[i] += __shfl_xor_sync(~0u, sum[i], 2);
-    const int at = query + i * 8;
-    if (at >= a.queries) continue;
-    const float inverse = sum[i] > 0 ? 1 / sum[i] : 0;
-    Element* to = h.out + at * a.out.row;
-#pragma unroll
-    for (int n = 0; n < kValueUp / 8; ++n)
-      storePair(to, n * 8 + column, out[n][2 * i] * inverse, out[n][2 * i + 1] * inverse);
-  }
+  storeRows(a, h, query, column, out, sum);
 }
 )";
 
@@ -472,7 +470,7 @@ std::string attentionSource(const AttentionVariant& variant) {
       variant.queries(), 32 * variant.warps, static_cast<int>(variant.mask), variant.perKey,
       variant.causal, variant.wide, loaded(maskType, "element"));
   text += kPrelude;
-  if (!floats || variant.tf32) text += kRunningSoftmax;
+  if (!floats || variant.tf32) text += kFragments;
   text += !floats ? kTensorCores : variant.tf32 ? kFloatTensorCores : kFloats;
   return text;
 }
