@@ -10,10 +10,9 @@
 #include "base/error.h"
 #include "codegen/cuda/scalar_source.h"
 #include "devices/cuda/compile.h"
+#include "kernels/anchored_conv.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/parameters.h"
-#include "ops/conv.h"
-#include "ops/conv_transpose.h"
 #include "ops/elements.h"
 
 namespace carnot {
@@ -24,75 +23,27 @@ constexpr size_t kAxes = 3;  // spatial; missing ones, the first, have extent 1
 constexpr size_t kMaxOperands = 8;
 constexpr int64_t kMostTaps = 64;  // of a window whose loops are unrolled
 
-struct DirectConv {
-  bool transposed = false;
-  int x = 0, w = 0, bias = -1;  // inputs of the region
-  int64_t group = 1;
-  std::vector<int64_t> strides, pads, dilations;
-  ScalarProgram tail;         // Input 0: the sum with the bias; empty: nothing behind
-  std::vector<int> operands;  // inputs of the region, as the tail's further Inputs
-  DType dtype = DType::F32;
-};
-
-std::variant<Refusal, DirectConv> analyze(const Problem& problem) {
-  const Region& region = problem.region;
-  const Region::Step* anchor = region.anchor();
-  const Conv* forward = anchor ? anchor->op.as<Conv>() : nullptr;
-  const ConvTranspose* transposed = anchor ? anchor->op.as<ConvTranspose>() : nullptr;
-  if (!forward && !transposed)
-    return Refusal{fmt::format("carries out convolutions, not {}", region.label())};
-  for (int input : anchor->inputs)
-    if (input >= 0 && !region.isInput(input))
-      return Refusal{"computes nothing before the convolution"};
-  DirectConv conv;
-  conv.transposed = transposed != nullptr;
-  auto take = [&](const auto& op) {
-    conv.group = op.group;
-    conv.strides = op.strides;
-    conv.pads = op.pads;
-    conv.dilations = op.dilations;
-  };
-  if (forward)
-    take(*forward);
-  else
-    take(*transposed);
-  conv.x = anchor->inputs[0];
-  conv.w = anchor->inputs[1];
-  if (anchor->inputs.size() > 2 && anchor->inputs[2] >= 0 &&
-      problem.inputs[static_cast<size_t>(anchor->inputs[2])].present)
-    conv.bias = anchor->inputs[2];
-  const TensorDesc& x = problem.inputs[static_cast<size_t>(conv.x)];
-  conv.dtype = x.dtype;
-  if (x.dtype != DType::F32 && x.dtype != DType::F16 && x.dtype != DType::BF16 &&
-      x.dtype != DType::F64)
-    return Refusal{fmt::format("convolves no {}", dtypeName(x.dtype))};
-  if (conv.strides.empty() || conv.strides.size() > kAxes)
+std::variant<Refusal, AnchoredConv> analyze(const Problem& problem) {
+  auto anchored = anchoredConv(problem);
+  const AnchoredConv* conv = std::get_if<AnchoredConv>(&anchored);
+  if (!conv) return anchored;
+  if (conv->dtype != DType::F32 && conv->dtype != DType::F16 && conv->dtype != DType::BF16 &&
+      conv->dtype != DType::F64)
+    return Refusal{fmt::format("convolves no {}", dtypeName(conv->dtype))};
+  if (conv->strides.empty() || conv->strides.size() > kAxes)
     return Refusal{fmt::format("convolves over one to {} axes", kAxes)};
-  const std::vector<TensorType> types = problem.tensorTypes();
-  const int from = anchor->firstOutput;
-  if (region.outputs.size() != 1) return Refusal{"gives one tensor"};
-  if (types[static_cast<size_t>(region.outputs[0])].shape != types[static_cast<size_t>(from)].shape)
-    return Refusal{"the steps behind change the shape"};
-  if (region.outputs[0] == from) return conv;
-  auto tail = pointwiseTail(region, from, types);
-  if (!tail || tail->program.outputs.size() != 1)
-    return Refusal{"the steps behind are not all pointwise"};
-  if (auto why = cuda::refuseScalars(tail->program)) return Refusal{*why};
-  if (tail->operands.size() > kMaxOperands) return Refusal{"the steps behind read too much"};
-  for (int operand : tail->operands)
-    if (!region.isInput(operand)) return Refusal{"computes nothing beside the convolution"};
-  conv.tail = std::move(tail->program);
-  conv.operands = std::move(tail->operands);
-  return conv;
+  if (auto why = cuda::refuseScalars(conv->tail)) return Refusal{*why};
+  if (conv->operands.size() > kMaxOperands) return Refusal{"the steps behind read too much"};
+  return anchored;
 }
 
 bool followsLayout(const TensorDesc& desc, size_t rank) {
   return !desc.constant && desc.shape.rank() == rank;
 }
 
-Configuration configurationOf(const Problem& problem, const DirectConv& conv, Layout layout) {
+Configuration configurationOf(const Problem& problem, const AnchoredConv& conv, Layout layout) {
   Configuration out{{}, plainLayouts(problem.inputs.size()), plainLayouts(problem.outputs.size())};
-  const size_t rank = conv.strides.size() + 2;
+  const size_t rank = conv.rank();
   auto set = [&](int input) {
     if (followsLayout(problem.inputs[static_cast<size_t>(input)], rank))
       out.inputs[static_cast<size_t>(input)] = layout;
@@ -260,7 +211,7 @@ extern "C" __global__ void __launch_bounds__(256) carnotConv(const __grid_consta
 }
 )";
 
-std::string commonSource(const Problem& problem, const DirectConv& conv, DType result) {
+std::string commonSource(const Problem& problem, const AnchoredConv& conv, DType result) {
   const bool wide = conv.dtype == DType::F64;
   const DType bias =
       conv.bias < 0 ? conv.dtype : problem.inputs[static_cast<size_t>(conv.bias)].dtype;
@@ -344,7 +295,7 @@ class DirectKernel final : public Kernel {
   Support supports(const Problem& problem) const override {
     auto analyzed = analyze(problem);
     if (auto* refusal = std::get_if<Refusal>(&analyzed)) return std::move(*refusal);
-    const DirectConv& conv = std::get<DirectConv>(analyzed);
+    const AnchoredConv& conv = std::get<AnchoredConv>(analyzed);
     if (byChannel_) {
       if (std::string why = refuseByChannel(problem, conv); !why.empty()) return Refusal{why};
       return std::vector{configurationOf(problem, conv, Layout::channelsLast())};
@@ -365,7 +316,7 @@ class DirectKernel final : public Kernel {
 
   Prepared prepare(const Problem& problem, const Configuration& configuration) const override {
     const auto analyzed = analyze(problem);
-    const DirectConv* conv = std::get_if<DirectConv>(&analyzed);
+    const AnchoredConv* conv = std::get_if<AnchoredConv>(&analyzed);
     ensure(conv != nullptr, "a kernel prepares what it supports");
     Prepared prepared{
         encodeProblem(problem, configuration), {}, runtimeInputsOf(problem, byChannel_, conv->w)};
@@ -382,7 +333,7 @@ class DirectKernel final : public Kernel {
  private:
   static int vectorOf(DType dtype) { return std::min(128 / dtypeBits(dtype), 8); }
 
-  static std::string refuseByChannel(const Problem& problem, const DirectConv& conv) {
+  static std::string refuseByChannel(const Problem& problem, const AnchoredConv& conv) {
     const TensorDesc& w = problem.inputs[static_cast<size_t>(conv.w)];
     if (conv.transposed || conv.strides.size() != 2) return "convolves images";
     if (!w.constant || !w.shape.isStatic()) return "packs constant weights";
@@ -424,7 +375,7 @@ class DirectKernel final : public Kernel {
                    one.outputs == stored_.configuration.outputs;
           }))
         throwBadParameters("the layouts are not the convolution's");
-      conv_ = std::get<DirectConv>(analyze(stored_.problem));
+      conv_ = std::get<AnchoredConv>(analyze(stored_.problem));
       if (arguments.weights.size() != (byChannel_ ? 1U : 0U))
         throwBadParameters("weights that the convolution does not have");
       if (byChannel_) {
@@ -442,7 +393,7 @@ class DirectKernel final : public Kernel {
       auto dimsOf = [&](int input) { return types[static_cast<size_t>(input)].shape.concrete(); };
       const std::vector<int64_t> x = dimsOf(conv_.x), w = dimsOf(conv_.w);
       const std::vector<int64_t>& y = shapes.outputs[0];
-      const size_t axes = conv_.strides.size(), rank = axes + 2;
+      const size_t axes = conv_.strides.size(), rank = conv_.rank();
       const Configuration& layouts = stored_.configuration;
       Arguments a;
       a.w = weights_;
@@ -457,7 +408,7 @@ class DirectKernel final : public Kernel {
         a.kernel[axis] = w[2 + i];
         a.stride[axis] = conv_.strides[i];
         a.dilation[axis] = conv_.dilations[i];
-        a.begin[axis] = conv_.pads[i];
+        a.begin[axis] = conv_.padsBegin[i];
       }
       a.xStrides = stridesOver(layouts.inputs[static_cast<size_t>(conv_.x)], x, rank);
       a.yStrides = stridesOver(layouts.outputs[0], y, rank);
@@ -499,7 +450,7 @@ class DirectKernel final : public Kernel {
    private:
     bool byChannel_;
     StoredProblem stored_;
-    DirectConv conv_;
+    AnchoredConv conv_;
     const void* weights_ = nullptr;
     std::vector<int> inputs_;
   };
