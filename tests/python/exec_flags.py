@@ -123,3 +123,35 @@ REFUSED = """
     --remoteAutoTuningConfig --maxTactics --sparsity --directIO --l2LimitForTiling
     --distributiveIndependence --dumpKernelText
 """.split()
+
+# Every flag of trtexec 8.6.1, 10.16 and 11.1, as their help texts name them.
+PUBLISHED = """
+    --accuracyAlgorithm --accuracyThreshold --adjustForDLA --allocationStrategy --allowGPUFallback
+    --allowWeightStreaming --asyncFileReader --atol --avgRuns --avgTiming --batch --best --bf16
+    --buildDLAStandalone --buildOnly --builderOptimizationLevel --calib --calibProfile
+    --consistency --continue --cpuOnly --decomposableAttentions --deploy --device --directIO
+    --distributiveIndependence --dryRun --dumpKernelText --dumpLayerInfo --dumpOptimizationProfile
+    --dumpOutput --dumpProfile --dumpRawBindingsToFile --dumpRefit --duration --dynamicPlugins
+    --enablePluginOverride --errorOnTimingCacheMiss --excludeLeanRuntime --explicitBatch
+    --explicitPrecision --exportLayerInfo --exportOutput --exportProfile --exportTimes --exposeDMA
+    --fp16 --fp8 --getPlanVersionOnly --hardwareCompatibilityLevel --help --helpBuildRoute
+    --heuristic --idleTime --ignoreParsedPluginLibs --includeDataTransfers --infStreams
+    --inputIOFormats --int4 --int8 --iterations --l2LimitForTiling --layerDeviceTypes
+    --layerOutputTypes --layerPrecisions --leanDLLPath --loadEngine --loadInputs --loadRefOutputs
+    --markDebug --markUnfusedTensorsAsDebugTensors --maxAuxStreams --maxBatch --maxShapes
+    --maxShapesCalib --maxTactics --memPoolSize --minShapes --minShapesCalib --minTiming --model
+    --monitorMemory --noBuilderCache --noCompilationCache --noCudaGraph --noDataTransfers
+    --noSpinWait --noTF32 --nvtxMode --onnx --optShapes --optShapesCalib --output
+    --outputIOFormats --percentile --persistentCacheRatio --pi --pluginInstanceNorm --plugins
+    --precisionConstraints --preview --profile --profilingVerbosity --refPair --refit
+    --refitFromOnnx --remoteAutoTuningConfig --reportCapabilityDLA --restricted --rtol
+    --runtimePlatform --safe --safetyPlugins --saveAllDebugTensors --saveAllEngines
+    --saveDebugTensors --saveEngine --separateProfileRun --serialized --setBuildRoute
+    --setPluginsToSerialize --shapes --skipInference --sleepTime --sparsity --staticPlugins --std
+    --streams --stripAllWeights --stripWeights --stronglyTyped --tacticSources --tempdir
+    --tempfileControls --threads --tilingOptimizationLevel --timeDeserialize --timeRefit
+    --timingCacheFile --tuneBuildRouteFile --tuneBuildRoutes --tuningCacheFile --tuningResultFile
+    --tuningSearch --tuningTimeOut --uff --uffInput --uffNHWC --uint8AsymmetricQuantizationDLA
+    --useCudaGraph --useDLACore --useManagedMemory --useProfile --useRuntime --useSpinWait --vc
+    --verbose --versionCompatible --warmUp --weightStreamingBudget --weightless --workspace
+""".split()

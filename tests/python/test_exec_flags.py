@@ -5,7 +5,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from exec_flags import ALONE, EFFECTS, HARMLESS, REFUSED
+from exec_flags import ALONE, EFFECTS, HARMLESS, PUBLISHED, REFUSED
 from exec_output import read
 from exec_program import (  # noqa: F401
     BUILT, PROGRAM, QUICK, WEIGHT, execute, failed, folder, passed,
@@ -60,6 +60,14 @@ def test_flag_is_refused_with_a_reason(folder, flag):
     for form in (flag, flag + "=1"):
         (error,) = failed("--onnx=small.onnx", form, cwd=folder)
         assert re.match(re.escape(flag) + ": needs .{20,}", error)
+
+
+def test_every_published_flag_is_in_one_table():
+    answered = set(EFFECTS) | {flag.split("=")[0] for flag in HARMLESS} | set(REFUSED) | set(ALONE)
+    assert len(PUBLISHED) == len(set(PUBLISHED)) == 162
+    assert answered - set(PUBLISHED) == {"--noFusion", "--roundAll"}, "flags of carnot's own"
+    assert not set(PUBLISHED) - answered
+    assert not set(EFFECTS) & (set(REFUSED) | set(ALONE))
 
 
 def test_help_names_every_flag(folder):

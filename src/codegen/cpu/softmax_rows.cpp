@@ -43,14 +43,12 @@ ScalarProgram maskedScore(const SoftmaxRowsSpec& spec) {
   return std::move(builder).finish({&score, 1});
 }
 
-// 2^(factor * Input 0 - Input 1).
+// 2^(factor * (Input 0 - Input 1)), which is 1 for the largest score, however large.
 ScalarProgram power(double factor, IsaSet isa) {
   ScalarBuilder builder;
   const ScalarValue score = builder.input(0, DType::F32), shift = builder.input(1, DType::F32);
-  const ScalarValue exponent = factor == 1
-                                   ? score - shift
-                                   : builder.fma(score, builder.constant(DType::F32, factor),
-                                                 builder.unary(ScalarOp::Neg, shift));
+  const ScalarValue below = score - shift;
+  const ScalarValue exponent = factor == 1 ? below : below * factor;
   const ScalarValue value = lowered::powerOfTwo(exponent, {.ldexp = isa.has(Isa::Avx512)});
   return std::move(builder).finish({&value, 1});
 }
@@ -61,8 +59,8 @@ class Generator : public Assembler {
       : Assembler(spec.isa),
         spec_(spec),
         score_(*this, maskedScore(spec), vectorBytes()),
-        power_(*this, power(scalesLate(spec) ? factorOf(spec) : 1, spec.isa), vectorBytes()),
-        factor_(*this, power(1, spec.isa), vectorBytes()) {}
+        power_(*this, power(scalesLate(spec) ? factorOf(spec) : 1, spec.isa), vectorBytes()) {}
+
   std::shared_ptr<const MachineCode> generate();
 
  private:
@@ -77,9 +75,7 @@ class Generator : public Assembler {
   Xbyak::RegExp shiftAt() const {
     return rsp + emitterBytes();
   }  // what a row subtracts, as a vector
-  int emitterBytes() const {
-    return std::max({score_.stackBytes(), power_.stackBytes(), factor_.stackBytes()});
-  }
+  int emitterBytes() const { return std::max(score_.stackBytes(), power_.stackBytes()); }
   EmitterRegisters registers() const;
   void scoreVector(bool partial);
   void scoreRow();
@@ -91,7 +87,7 @@ class Generator : public Assembler {
   void combineLanes(int reg, Combine combine);
 
   const SoftmaxRowsSpec spec_;
-  const ScalarEmitter score_, power_, factor_;
+  const ScalarEmitter score_, power_;
 };
 
 #define ARGUMENT(field) (ptr[args + static_cast<int>(offsetof(SoftmaxRowsArguments, field))])
@@ -223,10 +219,6 @@ void Generator::combineLanes(int reg, Combine combine) {
 // The new maximum, what to subtract, and the factor for what came before.
 void Generator::shiftRow() {
   combineLanes(kBest, &Xbyak::CodeGenerator::vmaxps);
-  if (scalesLate(spec_)) {
-    loadConstant32(single(kValue), std::bit_cast<uint32_t>(static_cast<float>(factorOf(spec_))));
-    vmulss(single(kBest), single(kBest), single(kValue));
-  }
   mov(scratch, ARGUMENT(maxima));
   vmovss(single(kValue), ptr[scratch + rowIndex * 4]);
   vmaxss(single(kBest), single(kBest), single(kValue));
@@ -241,8 +233,8 @@ void Generator::shiftRow() {
   vbroadcastss(wide(kBest), single(kBest));
   vmovups(ptr[shiftAt()], wide(kBest));
   vbroadcastss(wide(kValue), single(kValue));
-  factor_.emit(registers(), {VectorSource::inRegister(kValue), VectorSource::dense(shiftAt())},
-               {VectorSink::inRegister(kValue)});
+  power_.emit(registers(), {VectorSource::inRegister(kValue), VectorSource::dense(shiftAt())},
+              {VectorSink::inRegister(kValue)});
   mov(scratch, ARGUMENT(factors));
   vmovss(ptr[scratch + rowIndex * 4], single(kValue));
 }

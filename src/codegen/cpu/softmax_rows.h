@@ -11,8 +11,8 @@ class MachineCode;
 
 // One block of keys of a running softmax over rows of scores (Milakov and Gimelshein, "Online
 // normalizer calculation for softmax"): scores become exp(scale * score + mask - maximum), and the
-// rows' maxima and sums go on from earlier blocks. Maxima are exponents of 2: of scale * score +
-// mask, over ln 2.
+// rows' maxima and sums go on from earlier blocks. Maxima are of scores where
+// there is no mask and the scale is positive, else of scale * score + mask, over ln 2.
 struct SoftmaxRowsSpec {
   enum class Mask : uint8_t { None, Add, Keep };  // float32 added; Bool, where false hides
   IsaSet isa;
