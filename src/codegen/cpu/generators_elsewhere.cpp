@@ -33,5 +33,6 @@ size_t Brgemm::codeBytes() const { return 0; }
 int DepthwiseSpec::maxPixels(int, int) { notHere(); }
 Depthwise::Depthwise(const DepthwiseSpec&) { notHere(); }
 SoftmaxRows::SoftmaxRows(const SoftmaxRowsSpec&) { notHere(); }
+float SoftmaxRows::factor(float, float) const { notHere(); }
 
 }  // namespace carnot

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstddef>
 #include <limits>
 #include <numeric>
@@ -266,8 +267,14 @@ void Generator::exponentialRow() {
 
 }  // namespace
 
-SoftmaxRows::SoftmaxRows(const SoftmaxRowsSpec& spec) : code_(Generator(spec).generate()) {
+SoftmaxRows::SoftmaxRows(const SoftmaxRowsSpec& spec)
+    : exponent_(scalesLate(spec) ? static_cast<float>(factorOf(spec)) : 1),
+      code_(Generator(spec).generate()) {
   function_ = code_->entry<void (*)(const SoftmaxRowsArguments*)>();
+}
+
+float SoftmaxRows::factor(float maximum, float larger) const {
+  return std::exp2((maximum - larger) * exponent_);
 }
 
 }  // namespace carnot

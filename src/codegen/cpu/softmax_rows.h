@@ -38,8 +38,11 @@ class SoftmaxRows {
  public:
   explicit SoftmaxRows(const SoftmaxRowsSpec& spec);
   void operator()(const SoftmaxRowsArguments& arguments) const { function_(&arguments); }
+  // What exponentials under `maximum` are multiplied by to be under a larger one.
+  float factor(float maximum, float larger) const;
 
  private:
+  float exponent_ = 1;  // of 2, for one of a maximum
   std::shared_ptr<const MachineCode> code_;
   void (*function_)(const SoftmaxRowsArguments*);
 };

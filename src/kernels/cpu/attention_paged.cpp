@@ -37,7 +37,7 @@ struct Partial {
 };
 
 // `to` over the keys of both.
-void merge(const Partial& to, const Partial& from, int64_t size) {
+void merge(const SoftmaxRows& softmax, const Partial& to, const Partial& from, int64_t size) {
   if (*from.sum == 0) return;
   if (*to.sum == 0) {
     std::copy_n(from.out, size, to.out);
@@ -46,7 +46,7 @@ void merge(const Partial& to, const Partial& from, int64_t size) {
     return;
   }
   const float most = std::max(*to.most, *from.most);
-  const float mine = std::exp2(*to.most - most), other = std::exp2(*from.most - most);
+  const float mine = softmax.factor(*to.most, most), other = softmax.factor(*from.most, most);
   for (int64_t i = 0; i < size; ++i) to.out[i] = to.out[i] * mine + from.out[i] * other;
   *to.sum = *to.sum * mine + *from.sum * other;
   *to.most = most;
@@ -281,7 +281,7 @@ class PagedExecutable final : public Executable {
       forRows([&](int64_t mine, int64_t of, int64_t head) {
         const Partial to = partialOf(arguments, of, head, unit.segment);
         *to.sum = 0;
-        merge(to, scratch.segment(mine, size), size);
+        merge(softmax_, to, scratch.segment(mine, size), size);
       });
       return;
     }
@@ -290,7 +290,7 @@ class PagedExecutable final : public Executable {
       attendSegment(arguments, batch, unit, queries, begin, std::min(begin + kKeysOfSegment, keys),
                     scratch);
       forRows([&](int64_t mine, int64_t, int64_t) {
-        merge(scratch.all(mine, size), scratch.segment(mine, size), size);
+        merge(softmax_, scratch.all(mine, size), scratch.segment(mine, size), size);
       });
     }
     forRows([&](int64_t mine, int64_t of, int64_t head) {
@@ -304,7 +304,7 @@ class PagedExecutable final : public Executable {
       for (int64_t head = 0; head < batch.heads; ++head) {
         const Partial all = partialOf(arguments, row, head, 0);
         for (int64_t segment = 1; segment < segmentsOf(batch.lengths[s]); ++segment)
-          merge(all, partialOf(arguments, row, head, segment), batch.size);
+          merge(softmax_, all, partialOf(arguments, row, head, segment), batch.size);
         finish(arguments, all, row, head);
       }
   }
