@@ -93,7 +93,6 @@ class Bf16Product : public Executable {
   int64_t scratchOfPart() const { return copyBytes() + sumBytes(); }
   int vectorsOf(bool last) const;  // of a panel
   BrgemmSpec tileSpec(int rows, bool last) const;
-  BrgemmArguments tileArguments() const;
   const void* panelAt(int64_t panel) const;
 
   const Bound& owner_;
@@ -220,16 +219,6 @@ void Bf16Product::convert(const float* a, Range rows, uint32_t* to) const {
   }
 }
 
-BrgemmArguments Bf16Product::tileArguments() const {
-  const Panels& panels = owner_.panels;
-  static constexpr int64_t kNoOffset = 0;
-  return {.c = {.rowStride = panels.n * 4,
-                .vectorStride = panels.lanes * 4,
-                .rowOperandStride = 4,
-                .tailLanes = (panels.n - 1) % panels.lanes + 1},
-          .tapOffsets = &kNoOffset};
-}
-
 const void* Bf16Product::panelAt(int64_t panel) const {
   return owner_.weights + owner_.panels.offset(panel);
 }
@@ -237,7 +226,7 @@ const void* Bf16Product::panelAt(int64_t panel) const {
 void Bf16Product::multiply(const uint32_t* a, Range tiles, int64_t panel,
                            TilePointers& pointers) const {
   const Panels& panels = owner_.panels;
-  BrgemmArguments tile = tileArguments();
+  BrgemmArguments tile = owner_.tileArguments();
   tile.b = static_cast<const float*>(panelAt(panel));
   auto go = [&](int64_t from, int64_t to, bool small) {
     if (from >= to) return;
@@ -257,7 +246,7 @@ void Bf16Product::multiplyByAmx(const uint32_t* a, Range rows, int64_t panel,
   const bool last = panel + 1 == panels.count();
   const int64_t width = int64_t{panels.vectorsOf(panel)} * panels.lanes;
   const int64_t column = panel * panels.width();
-  BrgemmArguments tile = tileArguments();
+  BrgemmArguments tile = owner_.tileArguments();
   tile.taps = 0;
   auto finish = [&](int64_t row, int64_t count, bool small, const float* from) {
     if (count == 0) return;
@@ -296,10 +285,7 @@ class BoundBf16 : public BoundKernel {
         arguments.weights[0].count() != 2 * product_.panels.floats())
       throwBadParameters("the packed matrix has the wrong size");
     product_.weights = static_cast<const float*>(arguments.weights[0].data);
-    product_.inputs = packedInputs(problem, product_.problem);
-    product_.aPosition = positionOf(product_.inputs, product_.problem.a);
-    for (int operand : product_.problem.region.operands)
-      product_.operandPositions.push_back(positionOf(product_.inputs, operand));
+    product_.findInputs();
   }
 
   std::unique_ptr<Executable> specialize(const ConcreteShapes& shapes) const override {

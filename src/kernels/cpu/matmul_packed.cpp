@@ -56,10 +56,7 @@ class BoundProduct : public BoundKernel {
         arguments.weights[0].count() != product_.panels.floats())
       throwBadParameters("the packed matrix has the wrong size");
     product_.weights = arguments.weights[0].as<const float>();
-    product_.inputs = packedInputs(stored.problem, product_.problem);
-    product_.aPosition = positionOf(product_.inputs, product_.problem.a);
-    for (int operand : product_.problem.region.operands)
-      product_.operandPositions.push_back(positionOf(product_.inputs, operand));
+    product_.findInputs();
   }
 
   std::unique_ptr<Executable> specialize(const ConcreteShapes& shapes) const override {

@@ -185,12 +185,7 @@ void OrdinaryProduct::runPart(const float* allA, TilePointers pointers, int part
   const Range tiles = partOf(tiles_.count(), part / partition_.columnParts, partition_.rowParts);
   const Range columns =
       partOf(panels.count(), part % partition_.columnParts, partition_.columnParts);
-  const int64_t zero = 0;
-  BrgemmArguments tile{.c = {.rowStride = panels.n * 4,
-                             .vectorStride = panels.lanes * 4,
-                             .rowOperandStride = 4,
-                             .tailLanes = (panels.n - 1) % panels.lanes + 1},
-                       .tapOffsets = &zero};
+  BrgemmArguments tile = owner_.tileArguments();
   for (int64_t block = 0; block < kBlocks_; ++block) {
     const Range ks = kBlock(block);
     const Stage stage = kBlocks_ == 1          ? Only
@@ -253,6 +248,22 @@ std::vector<int> packedInputs(const Problem& problem, const PackedProblem& produ
   if (std::ranges::find(product.region.operands, product.b) == product.region.operands.end())
     std::erase(inputs, product.b);
   return inputs;
+}
+
+void PackedProduct::findInputs() {
+  inputs = packedInputs(stored.problem, problem);
+  aPosition = positionOf(inputs, problem.a);
+  for (int operand : problem.region.operands)
+    operandPositions.push_back(positionOf(inputs, operand));
+}
+
+BrgemmArguments PackedProduct::tileArguments() const {
+  static constexpr int64_t kNoOffset = 0;
+  return {.c = {.rowStride = panels.n * 4,
+                .vectorStride = panels.lanes * 4,
+                .rowOperandStride = 4,
+                .tailLanes = (panels.n - 1) % panels.lanes + 1},
+          .tapOffsets = &kNoOffset};
 }
 
 TilePointers PackedProduct::pointers(const RunArguments& arguments) const {

@@ -47,6 +47,10 @@ struct PackedProduct {
   std::vector<size_t> operandPositions;
   BrgemmKernels kernels;
 
+  // Sets where a run finds A and the tail's operands, by `stored` and `problem`.
+  void findInputs();
+  // C's strides, and one tap.
+  BrgemmArguments tileArguments() const;
   // Of the outputs and of the tail's operands.
   TilePointers pointers(const RunArguments& arguments) const;
 };
