@@ -171,15 +171,35 @@ Value* insertReformat(Graph& graph, TacticMap& tactics, Value* value, Layout lay
   return copy;
 }
 
+bool sameLayouts(const Candidate& a, const Candidate& b) {
+  return a.configuration.inputs == b.configuration.inputs &&
+         a.configuration.outputs == b.configuration.outputs;
+}
+
+// Times of a CPU that differ by less are equal: what the estimates like best is taken, which holds
+// for more shapes than the one that was timed.
+constexpr double kTimesEqual = 1.02;
+
+size_t amongEquals(const Tactic& tactic, size_t chosen) {
+  const Candidate& first = tactic.candidates[chosen];
+  size_t best = chosen;
+  for (size_t i = 0; i < tactic.candidates.size(); ++i) {
+    const Candidate& candidate = tactic.candidates[i];
+    if (sameLayouts(candidate, first) &&
+        candidate.secondsAt(0) <= first.secondsAt(0) * kTimesEqual &&
+        candidate.estimate < tactic.candidates[best].estimate)
+      best = i;
+  }
+  return best;
+}
+
 // The candidate for a further point: the fastest that keeps the layouts.
 size_t bestAt(const Tactic& tactic, size_t point) {
-  const Configuration& kept = tactic.candidates[tactic.chosen].configuration;
+  const Candidate& first = tactic.candidates[tactic.chosen];
   size_t best = tactic.chosen;
   for (size_t i = 0; i < tactic.candidates.size(); ++i) {
     const Candidate& candidate = tactic.candidates[i];
-    if (candidate.configuration.inputs != kept.inputs ||
-        candidate.configuration.outputs != kept.outputs)
-      continue;
+    if (!sameLayouts(candidate, first)) continue;
     if (candidate.secondsAt(point) < tactic.candidates[best].secondsAt(point)) best = i;
   }
   return best;
@@ -203,9 +223,9 @@ void chooseLayouts(Graph& graph, TacticMap& tactics, const TacticOptions& option
   }
   for (const auto& [node, index] : best->chosen()) {
     Tactic& tactic = tactics.at(node);
-    tactic.chosen = index;
+    tactic.chosen = options.device.memoryBandwidth > 0 ? index : amongEquals(tactic, index);
     for (size_t point = 0; point < options.points.size(); ++point)
-      tactic.chosenAt.push_back(point == 0 ? index : bestAt(tactic, point));
+      tactic.chosenAt.push_back(point == 0 ? tactic.chosen : bestAt(tactic, point));
   }
 
   struct Use {

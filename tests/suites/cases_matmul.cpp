@@ -93,6 +93,12 @@ std::span<const KernelCase> matMulCases() {
        .region = "(a,b) c=MatMul(a,b) -> c",
        .inputs = {"float32[571, 1024]", "const float32[1024, 81]"},
        .supportedBy = strassen},
+      // More output than caches keep, in rows that displace each other.
+      {.name = "matmul_strassen_past_the_caches",
+       .region = "(a,b,s,r) c=MatMul(a,b) d=Add(c,s) e=Relu(d) f=Add(e,r) -> f",
+       .inputs = {"float32[531, 66]", "const float32[66, 1024]", "const float32[1024]",
+                  "float32[531, 1024]"},
+       .supportedBy = strassen},
       {.name = "matmul_operand_repeats",
        .region = "(a,b,p) c=MatMul(a,b) d=Add(c,p) -> d",
        .inputs = {"float32[batch=3, 10, 17]", "const float32[17, 33]", "float32[1, 10, 33]"}},

@@ -30,6 +30,9 @@ struct TileSpec {
   ScalarProgram epilogue;
   std::vector<EpilogueOperand> operands;
   int fetchAhead = 0;  // of operands that are Element, bytes ahead of their reading; 0: never
+  // Outputs go to memory past the caches; they start at, and rowStride is, a multiple of a vector's
+  // bytes, and no lanes are masked.
+  bool streams = false;
   friend bool operator==(const TileSpec&, const TileSpec&) = default;
 };
 

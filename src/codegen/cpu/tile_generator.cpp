@@ -27,6 +27,7 @@ TileGenerator::TileGenerator(IsaSet isa, const TileSpec& tile) : Assembler(isa),
   ensure(tile.rows >= 1 && tile.vectors >= 1 && sums() < vectorRegisters(),
          "a tile fits in the vector registers");
   ensure(tile.addends == 0 || !tile.accumulate, "sums start from one thing");
+  ensure(!tile.streams || !tile.maskLast, "what streams is whole vectors");
   ensure(!tile.partial || tile.epilogue.outputs.empty(), "partial sums have no epilogue");
   if (tile.epilogue.outputs.empty()) return;
   if (auto reason = epilogueRefusal(tile.epilogue, isa))
@@ -63,6 +64,7 @@ std::shared_ptr<const MachineCode> TileGenerator::generateTiles(const std::funct
     storeSums();
   dec(tiles);
   jnz(nextTile, T_NEAR);
+  if (tile_.streams) sfence();  // other threads read it next
   if (stackBytes) add(rsp, stackBytes);
   popCalleeSaved();
   vzeroupper();
@@ -153,7 +155,7 @@ void TileGenerator::storeSums() {
   mov(scratch, ptr[pointers]);
   forEachPlace([&](int row, int v) {
     if (!masked(v))
-      vmovups(ptr[scratch + place], sum(row, v));
+      storeVector(sum(row, v));
     else if (avx512())
       vmovups(ptr[scratch + place] | k1, sum(row, v));
     else
@@ -179,6 +181,21 @@ VectorSource TileGenerator::operandSource(size_t operand, int v) {
       return VectorSource::dense([=, this] { return pointer(), scratch + place; });
   }
   throwInternal("an epilogue's operand is of an unknown kind");
+}
+
+void TileGenerator::storeVector(const Xmm& value) {
+  if (tile_.streams)
+    vmovntps(ptr[scratch + place], value);
+  else
+    vmovups(ptr[scratch + place], value);
+}
+
+VectorSink TileGenerator::outputSink(size_t output) {
+  auto pointer = [this, at = static_cast<int>(output * sizeof(void*))] {
+    mov(scratch, ptr[pointers + at]);
+  };
+  if (!tile_.streams) return VectorSink::memory([=, this] { return pointer(), scratch + place; });
+  return VectorSink::call([=, this](const Xmm& value) { pointer(), storeVector(value); });
 }
 
 void TileGenerator::fetchOperands() {
@@ -218,10 +235,7 @@ void TileGenerator::finishSums() {
       sources.push_back(operandSource(operand, v));
     std::vector<VectorSink> sinks;
     for (size_t output = 0; output < tile_.epilogue.outputs.size(); ++output)
-      sinks.push_back(VectorSink::memory([=, this] {
-        mov(scratch, ptr[pointers + static_cast<int>(output * sizeof(void*))]);
-        return scratch + place;
-      }));
+      sinks.push_back(outputSink(output));
     fetchOperands();
     emitter_->emit(registers, sources, sinks,
                    {.active = masked(v), .mask = k1, .count = tailLanes});

@@ -46,6 +46,8 @@ class TileGenerator : public Assembler {
   void finishSums();
   int pointerAt(size_t operand) const;  // within TileArguments::pointers
   VectorSource operandSource(size_t operand, int v);
+  void storeVector(const Xbyak::Xmm& value);  // at scratch + place
+  VectorSink outputSink(size_t output);
   void fetchOperands();
 
   const TileSpec tile_;

@@ -9,9 +9,8 @@ namespace carnot {
 namespace {
 
 constexpr int64_t kMostTilesOfBlock = 8;
-constexpr int64_t kLeastRowsOfPart = 112;   // of a half, where columns are parted too
-constexpr int64_t kMostSumBytes = 8 << 20;  // of a part, all rows at once
-constexpr int kPadding = 16;                // floats, where rows would share the first cache's sets
+constexpr int64_t kLeastRowsOfPart = 112;  // of a half, where columns are parted too
+constexpr int kPadding = 16;               // floats, where rows would share the first cache's sets
 
 // One level of Strassen's scheme in Winograd's form (Strassen, "Gaussian elimination is not
 // optimal", 1969; Winograd 1971), whose sums are fused into the products as in Huang and others,
@@ -38,7 +37,7 @@ class StrassenProduct : public Executable {
   enum Code { Start, StartDiffer, Go, GoDiffer, End, EndDiffer, EndTwo, Plain, PlainLast, kCodes };
   enum { kSizes = 3 };  // of tiles: RowTiles::size less 0, 1 or 2
   struct Scratch {
-    float *t1, *t2, *t3, *t4, *x, *u, *v, *y;
+    float *t1, *t2, *x, *u, *v, *y;  // t3 and t4 take the places of t1 and t2
   };
   // Operands of one of the seven products, for a block of rows.
   struct Step {
@@ -52,6 +51,10 @@ class StrassenProduct : public Executable {
     int64_t row = -1, column = -1;  // of C
     int64_t taps = 1;
   };
+  struct Output {
+    TilePointers pointers;
+    bool streams;
+  };
   // Rows of A where products read them: in place or copied.
   struct Rows {
     const float *upper, *lower, *s12, *s34;
@@ -63,21 +66,18 @@ class StrassenProduct : public Executable {
   bool odd() const { return m_ % 2 != 0; }
   int64_t quarter() const { return halfK() * panels().width(); }  // floats of a panel's half
   int64_t plainPanels() const { return panels().count() - 2 * pairs_; }
-  int64_t sumFloats() const { return sumRows_ * stride_ * (copyA_ ? 4 : 2); }
+  int64_t sumFloats() const { return blockRows_ * stride_ * (copyA_ ? 4 : 2); }
   int64_t partFloats() const {
-    return (sumFloats() + (keepsDifferences_ ? 4 : 2) * quarter() +
-            4 * blockRows_ * panels().width() + 15) /
-           16 * 16;
+    return (sumFloats() + 2 * quarter() + 4 * blockRows_ * panels().width() + 15) / 16 * 16;
   }
   void choosePartition(int threads);
   void makeCode();
   void sumRows(const float* a, Range rows, float* sums) const;
-  Rows rowsAt(const float* a, Range tiles, float* sums, int64_t base) const;
-  void runPart(const float* a, TilePointers pointers, int part, float* own) const;
-  void multiplyPair(const Rows& rows, int64_t pair, bool differ, TilePointers& pointers,
-                    const Scratch& scratch) const;
-  void multiplyPlain(const Rows& rows, int64_t panel, TilePointers& pointers) const;
-  void multiply(const Step& step, Range tiles, bool differ, TilePointers& pointers) const;
+  Rows rowsAt(const float* a, Range tiles, float* sums) const;
+  void runPart(const float* a, Output output, int part, float* own) const;
+  void multiplyPair(const Rows& rows, int64_t pair, Output& output, const Scratch& scratch) const;
+  void multiplyPlain(const Rows& rows, int64_t panel, Output& output) const;
+  void multiply(const Step& step, Range tiles, Output& output) const;
 
   const PackedProduct& owner_;
   const int64_t m_, half_;
@@ -87,10 +87,10 @@ class StrassenProduct : public Executable {
   int rowParts_ = 1, columnParts_ = 1;
   RowTiles tiles_;  // of a half
   int64_t tilesOfBlock_ = 1, blockRows_ = 0;
-  int64_t sumRows_ = 0;  // whose sums a part holds
-  // Whether a pair's differences serve all of a part's rows, rather than a block.
-  bool keepsDifferences_ = false;
-  const Brgemm* codes_[kCodes][kSizes] = {};
+  // Whether C goes past the caches, where it is aligned: it is more than they keep, and a tile's
+  // lines of it would displace each other before they are stored.
+  bool streams_ = false;
+  const Brgemm* codes_[2][kCodes][kSizes] = {};  // by Output::streams
 };
 
 StrassenProduct::StrassenProduct(const PackedProduct& owner, int64_t m)
@@ -100,6 +100,9 @@ StrassenProduct::StrassenProduct(const PackedProduct& owner, int64_t m)
   choosePartition(std::max(1, device.threads));
   copyA_ = rowsShareSets(panels().k * 4, tiles_.size, device.l1Bytes);
   stride_ = panels().k + (copyA_ ? kPadding : 0);
+  const int64_t kept = 2 * static_cast<int64_t>(device.l2Bytes) * std::max(1, device.threads);
+  streams_ = panels().n % panels().lanes == 0 && m * panels().n * 4 > kept &&
+             rowsShareSets(panels().n * 4, tiles_.size, device.l1Bytes);
   makeCode();
 }
 
@@ -119,7 +122,7 @@ void StrassenProduct::choosePartition(int threads) {
     const auto blocks = static_cast<double>((tiles + kMostTilesOfBlock - 1) / kMostTilesOfBlock);
     const double multiplied =
         static_cast<double>(tiles) * pairsOfPart * 7 * (k / 2 * tileRows + 60);
-    const double differences = std::min(blocks, 2.0) * pairsOfPart * 4 * k / 2 * tileRows * 0.4;
+    const double differences = blocks * pairsOfPart * 4 * k / 2 * tileRows * 0.4;
     const double cycles = multiplied + differences + static_cast<double>(rows) * k / 4;
     if (best != 0 && cycles >= best) continue;
     best = cycles;
@@ -135,10 +138,6 @@ void StrassenProduct::choosePartition(int threads) {
   const int64_t blocks = (most + kMostTilesOfBlock - 1) / kMostTilesOfBlock;
   tilesOfBlock_ = (most + blocks - 1) / blocks;
   blockRows_ = tilesOfBlock_ * size;
-  const auto l2Bytes = static_cast<int64_t>(owner_.stored.problem.device.l2Bytes);
-  keepsDifferences_ = blocks > 1 && 7 * quarter() * 4 <= l2Bytes / 2 &&
-                      2 * most * size * panels().k * 4 <= kMostSumBytes;
-  sumRows_ = keepsDifferences_ ? most * size : blockRows_;
 }
 
 void StrassenProduct::makeCode() {
@@ -157,7 +156,11 @@ void StrassenProduct::makeCode() {
     spec.prefetchEvery = prefetchEvery(tilesOfBlock_, panels.vectors, panels.lanes);
     auto make = [&](Code code, bool differs) {
       spec.difference = differs;
-      codes_[code][less] = &owner_.kernels.get(spec);
+      codes_[0][code][less] = &owner_.kernels.get(spec);
+      if (!streams_) return;
+      spec.tile.streams = !spec.tile.partial;
+      codes_[1][code][less] = &owner_.kernels.get(spec);
+      spec.tile.streams = false;
     };
     spec.tile.partial = true;
     make(Start, false), make(StartDiffer, true);
@@ -176,7 +179,7 @@ void StrassenProduct::makeCode() {
     for (int64_t panel = 2 * pairs_; panel < panels.count(); ++panel) {
       spec.tile.vectors = panels.vectorsOf(panel);
       spec.tile.maskLast = panel + 1 == panels.count() && panels.n % panels.lanes != 0;
-      codes_[panel == 2 * pairs_ ? Plain : PlainLast][less] = &owner_.kernels.get(spec);
+      make(panel == 2 * pairs_ ? Plain : PlainLast, false);
     }
   }
 }
@@ -186,18 +189,17 @@ size_t StrassenProduct::workspaceBytes() const {
   return static_cast<size_t>(parts * partFloats()) * sizeof(float);
 }
 
-// Where the products of these tiles read A; `base`: the row that `sums` starts with.
-StrassenProduct::Rows StrassenProduct::rowsAt(const float* a, Range tiles, float* sums,
-                                              int64_t base) const {
-  const int64_t rows = sumRows_, row = tiles_.firstRow(tiles.begin);
-  const float* s12 = sums + (row - base) * stride_;
+// Where the products of these tiles read A.
+StrassenProduct::Rows StrassenProduct::rowsAt(const float* a, Range tiles, float* sums) const {
+  const int64_t rows = blockRows_, row = tiles_.firstRow(tiles.begin);
+  const float* s12 = sums;
   const float* s34 = s12 + rows * stride_;
   if (copyA_) return {s34 + rows * stride_, s34 + 2 * rows * stride_, s12, s34, tiles};
   return {a + row * panels().k, a + (row + half_) * panels().k, s12, s34, tiles};
 }
 
 void StrassenProduct::sumRows(const float* a, Range rows, float* sums) const {
-  const int64_t k = panels().k, capacity = sumRows_;
+  const int64_t k = panels().k, capacity = blockRows_;
   const bool wide = panels().lanes == 16;
   for (int64_t row = rows.begin; row < rows.end; ++row) {
     const float* upper = a + row * k;
@@ -222,59 +224,43 @@ void StrassenProduct::sumRows(const float* a, Range rows, float* sums) const {
 }
 
 void StrassenProduct::run(const RunArguments& arguments) const {
-  const TilePointers pointers = owner_.pointers(arguments);
+  Output output{owner_.pointers(arguments), false};
+  output.streams =
+      streams_ && output.pointers.elementsAligned(static_cast<size_t>(panels().lanes) * 4);
   auto* a = static_cast<const float*>(arguments.inputs[owner_.aPosition]);
   auto* workspace = static_cast<float*>(arguments.workspace);
-  arguments.pool->run(rowParts_ * columnParts_, [&](int part) {
-    runPart(a, pointers, part, workspace + part * partFloats());
-  });
+  arguments.pool->run(rowParts_ * columnParts_,
+                      [&](int part) { runPart(a, output, part, workspace + part * partFloats()); });
 }
 
 // Parts that share rows sum them each for itself: what one core writes another reads slowly.
-void StrassenProduct::runPart(const float* a, TilePointers pointers, int part, float* own) const {
+void StrassenProduct::runPart(const float* a, Output output, int part, float* own) const {
   const Range tiles = partOf(tiles_.count(), part / columnParts_, rowParts_);
   const Range units = partOf(pairs_ + plainPanels(), part % columnParts_, columnParts_);
-  const int64_t block = blockRows_ * panels().width();
+  const int64_t partials = blockRows_ * panels().width();
   Scratch scratch;
   float* sums = own;
   scratch.t1 = sums + sumFloats();
   scratch.t2 = scratch.t1 + quarter();
-  scratch.t3 = keepsDifferences_ ? scratch.t2 + quarter() : scratch.t1;
-  scratch.t4 = keepsDifferences_ ? scratch.t3 + quarter() : scratch.t2;
-  scratch.x = scratch.t4 + quarter();
-  scratch.u = scratch.x + block;
-  scratch.v = scratch.u + block;
-  scratch.y = scratch.v + block;
-  auto blockAt = [&](int64_t first) {
-    return Range{first, std::min(first + tilesOfBlock_, tiles.end)};
-  };
-  auto sumTiles = [&](Range summed) {
-    const int64_t base = tiles_.firstRow(summed.begin);
-    sumRows(a, {base, tiles_.firstRow(summed.end)}, sums);
-    return base;
-  };
-  auto multiplyUnit = [&](int64_t unit, const Rows& rows, bool differ) {
-    if (unit < pairs_)
-      multiplyPair(rows, unit, differ, pointers, scratch);
-    else
-      multiplyPlain(rows, pairs_ + unit, pointers);
-  };
-  if (keepsDifferences_) {
-    const int64_t base = sumTiles(tiles);
-    for (int64_t unit = units.begin; unit < units.end; ++unit)
-      for (int64_t first = tiles.begin; first < tiles.end; first += tilesOfBlock_)
-        multiplyUnit(unit, rowsAt(a, blockAt(first), sums, base), first == tiles.begin);
-    return;
-  }
+  scratch.x = scratch.t2 + quarter();
+  scratch.u = scratch.x + partials;
+  scratch.v = scratch.u + partials;
+  scratch.y = scratch.v + partials;
   for (int64_t first = tiles.begin; first < tiles.end; first += tilesOfBlock_) {
-    const int64_t base = sumTiles(blockAt(first));
-    const Rows rows = rowsAt(a, blockAt(first), sums, base);
-    for (int64_t unit = units.begin; unit < units.end; ++unit) multiplyUnit(unit, rows, true);
+    const Range block{first, std::min(first + tilesOfBlock_, tiles.end)};
+    sumRows(a, {tiles_.firstRow(block.begin), tiles_.firstRow(block.end)}, sums);
+    const Rows rows = rowsAt(a, block, sums);
+    for (int64_t unit = units.begin; unit < units.end; ++unit) {
+      if (unit < pairs_)
+        multiplyPair(rows, unit, output, scratch);
+      else
+        multiplyPlain(rows, pairs_ + unit, output);
+    }
   }
 }
 
-void StrassenProduct::multiplyPair(const Rows& rows, int64_t pair, bool differ,
-                                   TilePointers& pointers, const Scratch& scratch) const {
+void StrassenProduct::multiplyPair(const Rows& rows, int64_t pair, Output& output,
+                                   const Scratch& scratch) const {
   const Panels& panels = this->panels();
   const int64_t quarter = this->quarter(), left = 2 * pair * panels.width(),
                 right = left + panels.width(), upper = tiles_.firstRow(rows.tiles.begin),
@@ -284,7 +270,7 @@ void StrassenProduct::multiplyPair(const Rows& rows, int64_t pair, bool differ,
               *next = b22 + quarter;
   const float *a11 = rows.upper, *a12 = a11 + halfK(), *a22 = rows.lower + halfK();
   const float *s1 = rows.s12, *s2 = s1 + halfK(), *s3 = rows.s34, *s4 = s3 + halfK();
-  const auto [t1, t2, t3, t4, x, u, v, y] = scratch;
+  const auto [t1, t2, x, u, v, y] = scratch;
   const Step steps[] = {
       {.code = Start, .a = a11, .b = b11, .prefetch = b12, .partial = x},
       {.code = Start,
@@ -307,7 +293,7 @@ void StrassenProduct::multiplyPair(const Rows& rows, int64_t pair, bool differ,
        .b = b22,
        .prefetch = next,
        .minus = b12,
-       .difference = t3,
+       .difference = t1,
        .first = u,
        .partial = v},
       {.code = End,
@@ -315,7 +301,7 @@ void StrassenProduct::multiplyPair(const Rows& rows, int64_t pair, bool differ,
        .b = b21,
        .prefetch = next + 2 * quarter,
        .minus = t2,
-       .difference = t4,
+       .difference = t2,
        .first = v,
        .row = lower,
        .column = left},
@@ -344,10 +330,10 @@ void StrassenProduct::multiplyPair(const Rows& rows, int64_t pair, bool differ,
        .row = upper,
        .column = left},
   };
-  for (const Step& step : steps) multiply(step, rows.tiles, differ, pointers);
+  for (const Step& step : steps) multiply(step, rows.tiles, output);
 }
 
-void StrassenProduct::multiplyPlain(const Rows& rows, int64_t panel, TilePointers& pointers) const {
+void StrassenProduct::multiplyPlain(const Rows& rows, int64_t panel, Output& output) const {
   const int64_t column = panel * panels().width(), upper = tiles_.firstRow(rows.tiles.begin);
   const float* b = owner_.weights + panels().offset(panel);
   const int64_t index = panel - 2 * pairs_;
@@ -358,11 +344,10 @@ void StrassenProduct::multiplyPlain(const Rows& rows, int64_t panel, TilePointer
               .prefetch = b,
               .row = upper + below * half_,
               .column = column},
-             rows.tiles, false, pointers);
+             rows.tiles, output);
 }
 
-void StrassenProduct::multiply(const Step& step, Range tiles, bool differ,
-                               TilePointers& pointers) const {
+void StrassenProduct::multiply(const Step& step, Range tiles, Output& output) const {
   const Panels& panels = this->panels();
   const int64_t zero = 0, base = tiles_.firstRow(tiles.begin), width = panels.width();
   BrgemmArguments tile{.c = {.rowStride = panels.n * 4,
@@ -385,9 +370,9 @@ void StrassenProduct::multiply(const Step& step, Range tiles, bool differ,
     if (step.partial)
       tile.c.partial = step.partial + row * width;
     else
-      tile.c.pointers =
-          pointers.at(0, (step.row + row) * panels.n + step.column, step.column, step.row + row);
-    const Brgemm& code = *codes_[step.code + (differs ? 1 : 0)][less];
+      tile.c.pointers = output.pointers.at(0, (step.row + row) * panels.n + step.column,
+                                           step.column, step.row + row);
+    const Brgemm& code = *codes_[output.streams][step.code + (differs ? 1 : 0)][less];
     code(tile);
     code.advancePrefetch(tile);
   };
@@ -400,7 +385,7 @@ void StrassenProduct::multiply(const Step& step, Range tiles, bool differ,
     if (ends) call(to, to + 1, tiles_.small > 0 ? 2 : 1, differs);
   };
   int64_t from = tiles.begin;
-  if (step.difference && differ) callAll(from, from + 1, true), ++from;
+  if (step.difference) callAll(from, from + 1, true), ++from;
   if (step.difference) tile.b = step.difference;
   callAll(from, tiles.end, false);
 }

@@ -35,6 +35,15 @@ class TilePointers {
     return pointers_.data();
   }
 
+  // Whether outputs, and operands that lie as they do, start at multiples of so many bytes.
+  bool elementsAligned(size_t bytes) const {
+    for (size_t i = 0; i < count_; ++i)
+      if (kinds_[i] == EpilogueOperand::Element &&
+          reinterpret_cast<uintptr_t>(bases_[i]) % bytes != 0)
+        return false;
+    return true;
+  }
+
  private:
   void add(void* base, EpilogueOperand kind, int64_t imageStride) {
     bases_[count_] = static_cast<float*>(base);
