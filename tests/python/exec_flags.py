@@ -66,6 +66,7 @@ EFFECTS = {
     "--idleTime": ("--idleTime=1", "Idle time: 1ms"),
     "--infStreams": ("--infStreams=2", "Timing trace has 24 queries"),
     "--streams": ("--streams=2", "Timing trace has 24 queries"),
+    "--exposeDMA": ("--exposeDMA", "ExposeDMA: Enabled"),
     "--threads": ("--threads --streams=2", "Multithreading: Enabled"),
     "--noDataTransfers": ("--noDataTransfers", "H2D Latency: min = 0 ms, max = 0 ms"),
     "--includeDataTransfers": ("--includeDataTransfers", "Data transfers: Enabled$"),
@@ -99,7 +100,7 @@ ALONE = ["--loadEngine", "--getPlanVersionOnly", "--help"]
 # Taken; a warning says that they change nothing. With other values some are refused.
 HARMLESS = [
     "--explicitBatch", "--minTiming=2", "--avgTiming=4", "--heuristic", "--noCompilationCache",
-    "--asyncFileReader", "--allocationStrategy=static", "--useManagedMemory", "--exposeDMA",
+    "--asyncFileReader", "--allocationStrategy=static", "--useManagedMemory",
     "--maxAuxStreams=2", "--persistentCacheRatio=0.5", "--tempdir=/tmp",
     "--tempfileControls=in_memory:allow", "--useRuntime=full",
     "--hardwareCompatibilityLevel=none", "--runtimePlatform=SameAsBuild", "--sparsity=disable",

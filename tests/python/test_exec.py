@@ -112,6 +112,19 @@ def test_streams(folder, threads):
     assert any("Multiple inference streams" in text for text in report.lines["W"])
 
 
+def test_exposed_copies_are_alone(folder):
+    flags = ("--infStreams=3", "--threads", "--exposeDMA", "--exportTimes=d.json")
+    passed("--loadEngine=small.engine", *QUICK, *flags, cwd=folder)
+    times = json.loads((folder / "d.json").read_text())
+    assert len(times) == 36
+    copies = [(t[f"start{way}Ms"], t[f"end{way}Ms"]) for t in times for way in ("H2d", "D2h")]
+    runs = [(t["startComputeMs"], t["endComputeMs"]) for t in times]
+    apart = 1e-3  # of the file's rounding
+    for i, (start, end) in enumerate(copies):
+        for other_start, other_end in copies[:i] + runs:
+            assert other_end <= start + apart or other_start >= end - apart
+
+
 # Profiles of layers
 
 

@@ -105,6 +105,7 @@ void echoInference(const Options& options, const Output& output) {
               choiceText(inference.transfers, true,
                          " of trtexec up to 10; --noDataTransfers is that of 11"));
   output.info("Spin-wait: " + choiceText(inference.spinWait, false, ""));
+  output.info(fmt::format("ExposeDMA: {}", onOff(inference.exposeDma)));
   output.info(fmt::format("Multithreading: {}", onOff(inference.threads)));
   output.info("CUDA Graph: " + choiceText(inference.cudaGraph, false, ""));
   output.info(fmt::format("Separate profiling: {}", onOff(inference.separateProfileRun)));

@@ -155,6 +155,8 @@ constexpr Flag kInference[] = {
     {"--streams", "N", "the same by its old name", setStreams},
     {"--threads", "", "a thread for each stream",
      [](P p, V) { p.options.inference.threads = true; }},
+    {"--exposeDMA", "", "no copy to or from the device while another stream copies or computes",
+     [](P p, V) { p.options.inference.exposeDma = true; }},
     {"--noDataTransfers", "", "leave copies to and from the device out",
      [](P p, V) { p.options.inference.transfers = Choice::Off; }},
     {"--includeDataTransfers", "", "with the copies (default)",

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
 #include <thread>
 
 namespace carnot::cli::exec {
@@ -28,12 +31,34 @@ void rest(double milliseconds, const Halt& halt) {
     std::this_thread::sleep_until(std::min<Clock::time_point>(Clock::now() + kNap, end));
 }
 
+// What may go on beside one another when copies are exposed: runs, but a copy is alone.
+class Turns {
+ public:
+  explicit Turns(bool exposed) : exposed_(exposed) {}
+
+  std::unique_lock<std::shared_mutex> copying() {
+    return exposed_ ? std::unique_lock(mutex_) : std::unique_lock<std::shared_mutex>();
+  }
+  std::shared_lock<std::shared_mutex> computing() {
+    return exposed_ ? std::shared_lock(mutex_) : std::shared_lock<std::shared_mutex>();
+  }
+
+ private:
+  const bool exposed_;
+  std::shared_mutex mutex_;
+};
+
 // The inferences of some streams on one thread.
 class Driver {
  public:
-  Driver(std::span<Bindings> streams, const InferenceFlags& flags, Halt& halt, LayerTimes* layers,
-         Clock::time_point origin)
-      : streams_(streams), flags_(flags), halt_(halt), layers_(layers), origin_(origin) {}
+  Driver(std::span<Bindings> streams, const InferenceFlags& flags, Halt& halt, Turns& turns,
+         LayerTimes* layers, Clock::time_point origin)
+      : streams_(streams),
+        flags_(flags),
+        halt_(halt),
+        turns_(turns),
+        layers_(layers),
+        origin_(origin) {}
 
   void run() {
     try {
@@ -84,22 +109,32 @@ class Driver {
 
   Query infer(Bindings& bindings, LayerTimes* layers) {
     Query query;
-    query.startH2d = now();
-    if (flags_.copies()) bindings.copyInputs();
-    double begin = now();
-    query.endH2d = flags_.copies() ? begin : query.startH2d;
-    query.startEnqueue = query.startCompute = begin;
-    double computed = 0;  // by the device's clock
-    if (layers)
-      timeLayers(bindings.context(), *layers);
-    else
-      computed = bindings.context().runParts().compute;
-    double end = now();
-    query.endEnqueue = query.startD2h = query.endD2h = end;
-    query.endCompute = layers ? end : std::min(end, begin + computed);
     if (flags_.copies()) {
+      auto turn = turns_.copying();
+      query.startH2d = now();
+      bindings.copyInputs();
+      query.endH2d = now();
+    }
+    {
+      auto turn = turns_.computing();
+      query.startEnqueue = query.startCompute = now();
+      double computed = 0;  // by the device's clock
+      if (layers)
+        timeLayers(bindings.context(), *layers);
+      else
+        computed = bindings.context().runParts().compute;
+      query.endEnqueue = now();
+      query.endCompute =
+          layers ? query.endEnqueue : std::min(query.endEnqueue, query.startCompute + computed);
+    }
+    if (flags_.copies()) {
+      auto turn = turns_.copying();
+      query.startD2h = now();
       bindings.copyOutputs();
       query.endD2h = now();
+    } else {
+      query.startH2d = query.endH2d = query.startCompute;
+      query.startD2h = query.endD2h = query.endEnqueue;
     }
     return query;
   }
@@ -119,6 +154,7 @@ class Driver {
   std::span<Bindings> streams_;
   const InferenceFlags& flags_;
   Halt& halt_;
+  Turns& turns_;
   LayerTimes* layers_;
   Clock::time_point origin_;
   std::vector<Query> queries_;
@@ -151,14 +187,16 @@ Trace runInference(std::span<Bindings> streams, const InferenceFlags& flags,
                    const std::atomic<bool>& stop, LayerTimes* layers) {
   Clock::time_point origin = Clock::now();
   Halt halt{stop};
+  Turns turns(flags.exposeDma);
   std::vector<Driver> drivers;
   if (!flags.threads) {
-    drivers.emplace_back(streams, flags, halt, layers, origin).run();
+    drivers.emplace_back(streams, flags, halt, turns, layers, origin).run();
     return collect(drivers);
   }
   drivers.reserve(streams.size());
   for (size_t i = 0; i < streams.size(); ++i)
-    drivers.emplace_back(streams.subspan(i, 1), flags, halt, i == 0 ? layers : nullptr, origin);
+    drivers.emplace_back(streams.subspan(i, 1), flags, halt, turns, i == 0 ? layers : nullptr,
+                         origin);
   {
     std::vector<std::jthread> threads;
     threads.reserve(drivers.size());

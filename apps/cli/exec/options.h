@@ -73,6 +73,7 @@ struct InferenceFlags {
   double sleepMilliseconds = 0, idleMilliseconds = 0;
   std::optional<int> streams;
   Choice transfers = Choice::Default, cudaGraph = Choice::Default, spinWait = Choice::Default;
+  bool exposeDma = false;  // no copy beside another copy or a run
   bool threads = false, separateProfileRun = false, timeDeserialize = false;
   std::optional<int> profile;
 

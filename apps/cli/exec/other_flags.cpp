@@ -23,7 +23,6 @@ const std::vector<KnownFlags> kIdle = {
     {"every tensor that a layer writes can be saved, of engines built without it too",
      {"--markUnfusedTensorsAsDebugTensors"}},
     {"what TensorRT previewed is not switched here", {"--preview="}},
-    {"copies to and from the device follow one another already", {"--exposeDMA"}},
     {"an inference runs in one stream", {"--maxAuxStreams="}},
     {"no kernel reserves a part of the device's cache", {"--persistentCacheRatio="}},
     {"no temporary files are made", {"--tempdir=", "--tempfileControls="}},
