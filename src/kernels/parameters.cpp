@@ -247,7 +247,8 @@ std::vector<int> presentInputs(const Problem& problem) {
 
 size_t positionOf(std::span<const int> runtimeInputs, int input) {
   auto found = std::ranges::find(runtimeInputs, input);
-  ensure(found != runtimeInputs.end(), "an input that a kernel reads is one of its runtime inputs");
+  if (found == runtimeInputs.end())
+    throwBadParameters(fmt::format("no run gives input {}, which the kernel reads", input));
   return static_cast<size_t>(found - runtimeInputs.begin());
 }
 

@@ -36,7 +36,7 @@ StoredProblem decodeProblem(std::span<const std::byte> bytes, const DeviceTraits
 
 // Inputs present, in order: Prepared::runtimeInputs of a kernel that packs nothing.
 std::vector<int> presentInputs(const Problem& problem);
-// Where run() finds an input of the region.
+// Where run() finds an input of the region. Throws Error (InvalidModel) where it does not.
 size_t positionOf(std::span<const int> runtimeInputs, int input);
 std::vector<Layout> plainLayouts(size_t count);
 

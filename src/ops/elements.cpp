@@ -95,7 +95,11 @@ bool elementLess(const TensorView& view, int64_t i, int64_t j) {
 std::vector<int64_t> rowMajorStrides(std::span<const int64_t> dims) {
   std::vector<int64_t> strides(dims.size());
   int64_t stride = 1;
-  for (size_t axis = dims.size(); axis-- > 0; stride *= dims[axis]) strides[axis] = stride;
+  for (size_t axis = dims.size(); axis-- > 0;) {
+    strides[axis] = stride;
+    // What is empty may have dims whose product is beyond 2^63: it wraps, and nothing reads it.
+    (void)__builtin_mul_overflow(stride, dims[axis], &stride);
+  }
   return strides;
 }
 

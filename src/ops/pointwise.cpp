@@ -23,6 +23,7 @@ namespace {
 // The strides that walk `from` along the axes of `to`: 0 where it is broadcast.
 std::vector<int64_t> broadcastStrides(std::span<const int64_t> from, std::span<const int64_t> to) {
   std::vector<int64_t> strides(to.size(), 0);
+  if (std::ranges::find(from, 0) != from.end()) return strides;  // others may be beyond 2^63
   int64_t stride = 1;
   for (size_t i = 1; i <= from.size(); ++i) {
     int64_t dim = from[from.size() - i];

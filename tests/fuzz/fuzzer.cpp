@@ -28,7 +28,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     target.run(std::as_bytes(std::span(data, size)));
     outcomes.accepted += size > 0;
   } catch (const Error& error) {
-    if (error.code() == ErrorCode::Internal) __builtin_trap();
+    if (error.code() == ErrorCode::Internal) {
+      std::fprintf(stderr, "%s\n", error.what());
+      __builtin_trap();
+    }
     outcomes.refused += size > 0;
   }
   return 0;
