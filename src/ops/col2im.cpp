@@ -14,7 +14,6 @@ static Window windowOf(const Col2Im& op) { return {op.block, op.strides, op.pads
 
 static void infer(const Col2Im& op, InferContext& context) {
   const Shape& x = context.shape(0);
-  requireReal(context, 0);
   requireDims(context, op.image);
   context.require(x.rank() == 3, fmt::format("input {}", x.toString()),
                   "[N, channels * block, positions]");
@@ -32,7 +31,9 @@ static void infer(const Col2Im& op, InferContext& context) {
   context.setOutput(0, context.dtype(0), std::move(out));
 }
 
-static void reference(const Col2Im& op, const ReferenceContext& context) {
+// Of Bool, whose sum is whether any is true, too.
+template <typename Number>
+static void addBlocks(const Col2Im& op, const ReferenceContext& context) {
   const TensorView &x = context.in(0), &y = context.out(0);
   const auto image = y.dims.subspan(2);
   const Window window = windowOf(op);
@@ -41,7 +42,7 @@ static void reference(const Col2Im& op, const ReferenceContext& context) {
     positions.push_back(window.outputSize(axis, image[axis]));
   const int64_t block = elementCount(op.block), columns = elementCount(positions);
   const int64_t plane = elementCount(image), planes = y.dims[0] * y.dims[1];
-  std::vector<double> sums(static_cast<size_t>(planes * plane), 0);
+  std::vector<Number> sums(static_cast<size_t>(planes * plane), 0);
   std::vector<WindowTap> taps;
   int64_t column = 0;
   forEachIndex(positions, [&](std::span<const int64_t> at) {
@@ -49,10 +50,15 @@ static void reference(const Col2Im& op, const ReferenceContext& context) {
     for (int64_t i = 0; i < planes; ++i)
       for (const WindowTap& tap : taps)
         sums[static_cast<size_t>(i * plane + tap.element)] +=
-            x.loadDouble((i * block + tap.kernel) * columns + column);
+            loadNumber<Number>(x, (i * block + tap.kernel) * columns + column);
     ++column;
   });
-  for (size_t i = 0; i < sums.size(); ++i) y.storeDouble(static_cast<int64_t>(i), sums[i]);
+  for (size_t i = 0; i < sums.size(); ++i) storeNumber(y, static_cast<int64_t>(i), sums[i]);
+}
+
+static void reference(const Col2Im& op, const ReferenceContext& context) {
+  if (isComplex(context.in(0).dtype)) return addBlocks<std::complex<double>>(op, context);
+  addBlocks<double>(op, context);
 }
 
 static Cost cost(const Col2Im&, const CostContext& context) {

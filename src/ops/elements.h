@@ -1,7 +1,9 @@
 #pragma once
 
+#include <complex>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include "ops/operator.h"
@@ -14,6 +16,28 @@ std::vector<double> loadDoubles(const TensorView& view);
 std::vector<int64_t> loadInts(const TensorView& view);
 // Of `view` broadcast to `dims`.
 std::vector<double> loadBroadcast(const TensorView& view, std::span<const int64_t> dims);
+
+// Elements as the numbers that an operator for real and complex types computes with.
+template <typename Number>
+Number loadNumber(const TensorView& view, int64_t i) {
+  if constexpr (std::is_same_v<Number, double>)
+    return view.loadDouble(i);
+  else
+    return view.loadComplex(i);
+}
+inline void storeNumber(const TensorView& view, int64_t i, double value) {
+  view.storeDouble(i, value);
+}
+inline void storeNumber(const TensorView& view, int64_t i, std::complex<double> value) {
+  view.storeComplex(i, value);
+}
+template <typename Number>
+std::vector<Number> loadNumbers(const TensorView& view) {
+  std::vector<Number> values(static_cast<size_t>(view.count()));
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = loadNumber<Number>(view, static_cast<int64_t>(i));
+  return values;
+}
 
 // Copies element i of `from` to element j of `to`; both of one type.
 void copyElement(const TensorView& from, int64_t i, const TensorView& to, int64_t j);

@@ -96,7 +96,8 @@ Taps tapsOf(const GridSample& sample, double coordinate, int64_t extent) {
 
 }  // namespace
 
-static void reference(const GridSample& sample, const ReferenceContext& context) {
+template <typename Number>
+static void sampleAll(const GridSample& sample, const ReferenceContext& context) {
   const TensorView &x = context.in(0), &grid = context.in(1), &y = context.out(0);
   const auto spatial = x.dims.subspan(2);
   const size_t axes = spatial.size();
@@ -113,7 +114,7 @@ static void reference(const GridSample& sample, const ReferenceContext& context)
     }
     for (int64_t c = 0; c < channels; ++c) {
       const int64_t n = point / points;
-      double sum = 0;
+      Number sum = 0;
       forEachIndex(counts, [&](std::span<const int64_t> tap) {
         int64_t from = (n * channels + c) * plane;
         double weight = 1;
@@ -124,11 +125,16 @@ static void reference(const GridSample& sample, const ReferenceContext& context)
           from += taps[axis].elements[i] * strides[axis];
           weight *= taps[axis].weights[i];
         }
-        if (inside) sum += weight * x.loadDouble(from);
+        if (inside) sum += weight * loadNumber<Number>(x, from);
       });
-      y.storeDouble((n * channels + c) * points + point % points, sum);
+      storeNumber(y, (n * channels + c) * points + point % points, sum);
     }
   }
+}
+
+static void reference(const GridSample& sample, const ReferenceContext& context) {
+  if (isComplex(context.in(0).dtype)) return sampleAll<std::complex<double>>(sample, context);
+  sampleAll<double>(sample, context);
 }
 
 static Cost cost(const GridSample& sample, const CostContext& context) {

@@ -20,6 +20,10 @@ void requireReal(const InferContext& context, size_t input) {
   requireType(context, input, isFloat(dtype) || isInteger(dtype), "a real type");
 }
 
+void requireNumber(const InferContext& context, size_t input) {
+  requireType(context, input, context.dtype(input) != DType::Bool, "a real or complex type");
+}
+
 void requireIndexType(const InferContext& context, size_t input) {
   const DType dtype = context.dtype(input);
   requireType(context, input, dtype == DType::I32 || dtype == DType::I64, "int32 or int64");

@@ -9,6 +9,7 @@ namespace carnot {
 void requireFloat(const InferContext& context, size_t input);
 // A floating-point or integer type.
 void requireReal(const InferContext& context, size_t input);
+void requireNumber(const InferContext& context, size_t input);  // real or complex
 void requireIndexType(const InferContext& context, size_t input);  // int32 or int64
 // An axis of input 0, non-negative.
 void requireAxis(const InferContext& context, int64_t axis);

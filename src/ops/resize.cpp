@@ -22,7 +22,7 @@ static void infer(const Resize& resize, InferContext& context) {
                   fmt::format("{}, one an axis", x.rank()));
   for (double scale : resize.scales)
     context.require(scale > 0, fmt::format("a scale of {}", scale), "a positive one");
-  if (resize.mode != ResizeMode::Nearest) requireReal(context, 0);
+  if (resize.mode != ResizeMode::Nearest) requireNumber(context, 0);
   for (size_t axis = 0; axis < x.rank(); ++axis)
     context.require(x[axis] != Dim(0) || resize.shape[axis] == Dim(0), "an axis without elements",
                     "at least one");
@@ -72,14 +72,15 @@ static void resizeNearest(const Resize& resize, std::span<const ResizeAxis> tabl
   });
 }
 
-static std::vector<double> resizeAlong(const Resize& resize, const ResizeAxis& table,
+template <typename Number>
+static std::vector<Number> resizeAlong(const Resize& resize, const ResizeAxis& table,
                                        const AxisSplit& split, int64_t output,
-                                       std::span<const double> x) {
-  std::vector<double> y(static_cast<size_t>(split.outer * output * split.inner));
+                                       std::span<const Number> x) {
+  std::vector<Number> y(static_cast<size_t>(split.outer * output * split.inner));
   for (int64_t i = 0; i < split.outer * output * split.inner; ++i) {
     const int64_t outer = i / (output * split.inner), inner = i % split.inner;
     const auto along = static_cast<size_t>(i / split.inner % output);
-    double sum = 0;
+    Number sum = 0;
     for (size_t tap = 0; tap < static_cast<size_t>(table.taps); ++tap) {
       const size_t at = along * static_cast<size_t>(table.taps) + tap;
       const int64_t from = (outer * split.extent + table.elements[at]) * split.inner + inner;
@@ -101,18 +102,29 @@ static void storeRounded(const TensorView& y, int64_t i, double value) {
   if (rounded < highest) y.storeDouble(i, rounded);
 }
 
+static void storeRounded(const TensorView& y, int64_t i, std::complex<double> value) {
+  y.storeComplex(i, value);
+}
+
+template <typename Number>
+static void interpolate(const Resize& resize, std::span<const ResizeAxis> tables,
+                        const TensorView& x, const TensorView& y) {
+  std::vector<Number> values = loadNumbers<Number>(x);
+  std::vector<int64_t> dims(x.dims.begin(), x.dims.end());
+  for (size_t axis = 0; axis < dims.size(); ++axis) {
+    values = resizeAlong<Number>(resize, tables[axis], splitAt(dims, axis), y.dims[axis], values);
+    dims[axis] = y.dims[axis];
+  }
+  for (size_t i = 0; i < values.size(); ++i) storeRounded(y, static_cast<int64_t>(i), values[i]);
+}
+
 static void reference(const Resize& resize, const ReferenceContext& context) {
   const TensorView &x = context.in(0), &y = context.out(0);
   if (y.count() == 0) return;
   const std::vector<ResizeAxis> tables = tablesOf(resize, context);
   if (resize.mode == ResizeMode::Nearest) return resizeNearest(resize, tables, x, y);
-  std::vector<double> values = loadDoubles(x);
-  std::vector<int64_t> dims(x.dims.begin(), x.dims.end());
-  for (size_t axis = 0; axis < dims.size(); ++axis) {
-    values = resizeAlong(resize, tables[axis], splitAt(dims, axis), y.dims[axis], values);
-    dims[axis] = y.dims[axis];
-  }
-  for (size_t i = 0; i < values.size(); ++i) storeRounded(y, static_cast<int64_t>(i), values[i]);
+  if (isComplex(x.dtype)) return interpolate<std::complex<double>>(resize, tables, x, y);
+  interpolate<double>(resize, tables, x, y);
 }
 
 static Cost cost(const Resize& resize, const CostContext& context) {

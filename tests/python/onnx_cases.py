@@ -70,10 +70,11 @@ def _from_directory(directory):
     return model, inputs, sets
 
 
-def _same(has, wanted, rtol, atol):
+def same(has, wanted, rtol, atol):
+    """Whether one output, a tensor, sequence or nothing, is what the suite expects."""
     if isinstance(wanted, list):
         return (isinstance(has, (list, tuple)) and len(has) == len(wanted)
-                and all(_same(a, b, rtol, atol) for a, b in zip(has, wanted)))
+                and all(same(a, b, rtol, atol) for a, b in zip(has, wanted)))
     if wanted is None:
         return has is None
     has, wanted = np.asarray(has), np.asarray(wanted)
@@ -157,7 +158,7 @@ def run_case(case):
                 if _shaped(has) != _shaped(wanted):
                     return "wrong", "shapes or types differ"
                 continue
-            if len(has) != len(wanted) or not all(_same(a, b, rtol, atol)
+            if len(has) != len(wanted) or not all(same(a, b, rtol, atol)
                                                   for a, b in zip(has, wanted)):
                 return "wrong", "values or shapes differ"
     except carnot.Error as error:
