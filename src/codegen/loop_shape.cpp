@@ -96,10 +96,16 @@ std::vector<Axis> makeAxes(const Loop& loop, std::span<const OperandDims> operan
   return axes;
 }
 
+// What no memory holds is refused later, as it is: its numbers may be beyond 2^63.
 bool mergeable(const Axis& outer, const Axis& inner) {
-  if (outer.reduced != inner.reduced) return false;
+  int64_t product = 0;
+  if (outer.reduced != inner.reduced ||
+      __builtin_mul_overflow(outer.extent, inner.extent, &product))
+    return false;
   for (size_t k = 0; k < inner.strides.size(); ++k)
-    if (outer.strides[k] != inner.strides[k] * inner.extent) return false;
+    if (__builtin_mul_overflow(inner.strides[k], inner.extent, &product) ||
+        outer.strides[k] != product)
+      return false;
   return true;
 }
 

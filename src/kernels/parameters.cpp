@@ -302,6 +302,8 @@ std::vector<TensorType> concreteTypes(const StoredProblem& stored,
           fmt::format("input {} is {}, not {}", i, given.toString(), shape.toString()));
     shape = std::move(given);
   }
+  for (const TensorDesc& input : concrete.inputs)
+    if (!input.shape.isStatic()) throwBadParameters("no run gives an input with symbolic dims");
   std::vector<TensorType> types = concrete.tensorTypes();
   for (size_t i = 0; i < problem.outputs.size(); ++i) {
     const TensorType& type = types[static_cast<size_t>(problem.region.outputs[i])];
