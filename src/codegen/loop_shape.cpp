@@ -50,6 +50,18 @@ void countNothing(std::vector<Axis>& axes) {
   }
 }
 
+// So that no sum or product of extents and strides, in bits, leaves 64 of them.
+void limitElements(std::span<const Axis> axes) {
+  constexpr int64_t kMost = int64_t{1} << 48;
+  int64_t elements = 1;
+  for (const Axis& axis : axes) {
+    if (axis.extent > 0 && elements > kMost / axis.extent)
+      throw Error(ErrorCode::OutOfMemory, "a loop over more than 2^48 elements",
+                  "tensors that memory can hold", "use a smaller model or shape");
+    elements *= std::max<int64_t>(axis.extent, 1);
+  }
+}
+
 std::vector<Axis> makeAxes(const Loop& loop, std::span<const OperandDims> operands, int block) {
   const bool blocked = block > 1;
   std::vector<Axis> axes(static_cast<size_t>(loop.rank) + (blocked ? 1 : 0));
@@ -91,21 +103,16 @@ std::vector<Axis> makeAxes(const Loop& loop, std::span<const OperandDims> operan
   }
   splitGroups(loop, axes);
   countNothing(axes);
+  limitElements(axes);
   if (channelsLast)
     std::rotate(axes.begin() + loop.channelAxis, axes.begin() + loop.channelAxis + 1, axes.end());
   return axes;
 }
 
-// What no memory holds is refused later, as it is: its numbers may be beyond 2^63.
 bool mergeable(const Axis& outer, const Axis& inner) {
-  int64_t product = 0;
-  if (outer.reduced != inner.reduced ||
-      __builtin_mul_overflow(outer.extent, inner.extent, &product))
-    return false;
+  if (outer.reduced != inner.reduced) return false;
   for (size_t k = 0; k < inner.strides.size(); ++k)
-    if (__builtin_mul_overflow(inner.strides[k], inner.extent, &product) ||
-        outer.strides[k] != product)
-      return false;
+    if (outer.strides[k] != inner.strides[k] * inner.extent) return false;
   return true;
 }
 
