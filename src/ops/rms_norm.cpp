@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "base/error.h"
 #include "ops/define.h"
 #include "ops/elements.h"
 #include "ops/norms.h"
@@ -32,6 +33,10 @@ static Cost cost(const RmsNorm&, const CostContext& context) {
 
 static void importRmsNormalization(OnnxNode& node) {
   const OnnxNode::Ref x = node.requireInput(0);
+  if (const DType of = node.dtypeOf(x), scale = node.dtypeOf(node.requireInput(1)); of != scale)
+    node.unsupported(
+        fmt::format("input of type {} and scale of type {}", dtypeName(of), dtypeName(scale)),
+        "the same type", "cast the one to the type of the other");
   const RmsNorm norm{.axis = importAxis(node, "axis", -1, node.rankOf(x)),
                      .epsilon = node.attributeFloat("epsilon", 1e-5)};
   node.setOutput(0, node.emit(Operator::of(norm), {x, node.requireInput(1)}));
