@@ -413,7 +413,8 @@ void timeCandidates(TacticMap& tactics, const Graph& graph, const TacticOptions&
       std::erase_if(fresh, [&](const Candidate* candidate) {
         return candidate->times[point].seconds > best * kFinalistRatio;
       });
-      if (fresh.size() < 2 || late || options.device.multiprocessors > 0) fresh.clear();
+      if (fresh.size() < 2 || best >= kNeverSeconds || late || options.device.multiprocessors > 0)
+        fresh.clear();
       for (Candidate* candidate : fresh) {
         double& seconds = candidate->times[point].seconds;
         seconds = std::min(seconds,
