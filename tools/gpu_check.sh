@@ -21,7 +21,8 @@ fi
 row() { printf '| %-28s | %-90s |\n' "$1" "$2"; }
 
 failed=0
-parts=$(((($(nproc) + 1) / 2 < 8) ? ($(nproc) + 1) / 2 : 8))
+cores=$(env -u OMP_NUM_THREADS nproc)
+parts=$((((cores + 1) / 2 < 8) ? (cores + 1) / 2 : 8))
 times=()
 # part NAME COMMAND...: its rows now; how long it took is told at the end.
 part() {
@@ -153,7 +154,7 @@ row "what" "value"
 row "---" "---"
 row date "$(date -u +%F)"
 row build "$("$folder/bin/carnot" --version 2>/dev/null | head -1)"
-row processor "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), $(nproc) cores"
+row processor "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), $cores cores"
 row gpu "$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null | head -1)"
 
 # What is timed is timed alone; everything else goes side by side.

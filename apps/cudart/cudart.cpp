@@ -201,6 +201,8 @@ int cudaEventQuery(void* event) {
   return status || reached ? status : kNotReady;
 }
 int cudaEventElapsedTime(float* milliseconds, void* start, void* end) {
+  for (void* event : {start, end})
+    if (const int status = cudaEventQuery(event)) return status;
   return handling([&] {
     *milliseconds =
         static_cast<float>(deviceStreams().millisecondsBetween(handleOf(start), handleOf(end)));

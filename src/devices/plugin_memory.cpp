@@ -32,12 +32,16 @@ void* PluginMemory::allocate(size_t bytes) {
   std::shared_ptr<Buffer> buffer = device_->allocate(bytes);
   std::lock_guard lock(books_);
   auto* base = static_cast<std::byte*>(buffer->data());
-  std::erase_if(freed_, [&](const auto& old) {
-    return old.first < base + bytes && base < old.first + old.second;
-  });
+  forgetFreed(base, bytes);
   live_.emplace(base, std::move(buffer));
   liveBytes_ += bytes;
   return base;
+}
+
+void PluginMemory::forgetFreed(const std::byte* base, size_t bytes) {
+  std::erase_if(freed_, [&](const auto& old) {
+    return old.first < base + bytes && base < old.first + old.second;
+  });
 }
 
 void PluginMemory::release(void* base) {
@@ -74,6 +78,9 @@ DeviceMemory::Place PluginMemory::find(const void* address) const {
 void PluginMemory::checkDevice(const void* address, size_t bytes, std::string_view what) const {
   const Place place = find(address);
   if (place.kind == Place::Kind::Foreign && address && device_->reaches(address)) return;
+  // The driver gave it to another owner since.
+  if (place.kind == Place::Kind::Freed && !device_->sharesHostMemory() && device_->reaches(address))
+    return;
   requireLive(place, address, bytes, what);
 }
 
@@ -133,6 +140,7 @@ void* PluginMemory::allocateHost(size_t bytes) {
   std::shared_ptr<Buffer> buffer = device_->allocateHost(std::max<size_t>(bytes, 1) + kPage - 1);
   std::lock_guard lock(books_);
   auto* base = static_cast<std::byte*>(buffer->data());
+  forgetFreed(base, buffer->bytes());
   base += -reinterpret_cast<uintptr_t>(base) % kPage;
   host_.emplace(base, std::move(buffer));
   return base;

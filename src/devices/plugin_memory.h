@@ -39,6 +39,9 @@ class PluginMemory final : public DeviceMemory {
  private:
   using Allocations = std::map<const std::byte*, std::shared_ptr<Buffer>>;
 
+  // The address is given out again; under the lock.
+  void forgetFreed(const std::byte* base, size_t bytes);
+
   std::shared_ptr<Device> device_;
   std::unique_ptr<Stream> stream_;  // the default one
   mutable std::mutex books_;

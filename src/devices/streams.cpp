@@ -102,12 +102,12 @@ bool StreamBook::isReached(Handle event) { return findEvent(event)->event->reach
 
 double StreamBook::millisecondsBetween(Handle start, Handle end) {
   const std::shared_ptr<Mark> first = findEvent(start), last = findEvent(end);
-  for (const Mark* mark : {first.get(), last.get()}) {
-    if (mark->recorded && mark->event->reached()) continue;
-    throw Error(ErrorCode::InvalidArgument,
-                fmt::format("an event that was not {}", mark->recorded ? "reached" : "recorded"),
-                "two recorded events", mark->recorded ? "synchronize it" : "call record first");
-  }
+  if (!first->recorded || !last->recorded)
+    throw Error(ErrorCode::InvalidArgument, "an event that was not recorded", "two recorded events",
+                "call record first");
+  if (!first->event->reached() || !last->event->reached())
+    throw Error(ErrorCode::InvalidArgument, "an event that was not reached", "two reached events",
+                "synchronize it");
   return last->event->millisecondsSince(*first->event);
 }
 

@@ -168,12 +168,18 @@ void limitWorkspace(Tactic& tactic, const TacticOptions& options) {
     ConcreteShapes shapes = shapesAt(problem, point);
     if (workspaceBound(problem, shapes) <= options.workspaceBytes) continue;
     std::erase_if(tactic.candidates, [&](const Candidate& candidate) {
-      size_t bytes = scratchOf(problem, candidate, shapes);
-      if (bytes <= options.workspaceBytes) return false;
+      std::string why;
+      try {
+        size_t bytes = scratchOf(problem, candidate, shapes);
+        if (bytes <= options.workspaceBytes) return false;
+        why = fmt::format("needs {} bytes of workspace, {} are allowed", bytes,
+                          options.workspaceBytes);
+      } catch (const Error& error) {
+        if (error.code() != ErrorCode::Unsupported) throw;
+        why = fmt::format("does not run: {}", error.has());
+      }
       tactic.refusals.push_back(
-          {candidate.kernel->name(),
-           fmt::format("{} needs {} bytes of workspace, {} are allowed",
-                       candidate.configuration.toString(), bytes, options.workspaceBytes)});
+          {candidate.kernel->name(), candidate.configuration.toString() + " " + why});
       return true;
     });
   }

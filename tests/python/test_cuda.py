@@ -246,6 +246,7 @@ def test_libcudart_shares_the_memory(library):
         assert library.cudaEventCreate(ctypes.byref(event)) == 0
         assert library.cudaEventRecord(event, stream) == 0
     took = ctypes.c_float(-1)
+    assert library.cudaEventSynchronize(events[1]) == 0
     assert library.cudaEventElapsedTime(ctypes.byref(took), *events) == 0 and took.value >= 0
     assert library.cudaEventDestroy(events[0]) == 0
     assert library.cudaStreamSynchronize(stream) == library.cudaStreamDestroy(stream) == 0

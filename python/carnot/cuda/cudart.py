@@ -87,7 +87,7 @@ def _reporting(values: int) -> Callable[[Callable[..., Any]], Callable[..., tupl
                 _last[:] = [_CODES.get(error.code, cudaError_t.cudaErrorUnknown), str(error)]
                 return (_last[0], *[None] * values)
             except _NotReady:
-                return (cudaError_t.cudaErrorNotReady,)
+                return (cudaError_t.cudaErrorNotReady, *[None] * values)
             except LookupError as error:
                 _last[:] = [cudaError_t.cudaErrorInvalidResourceHandle, str(error)]
                 return (_last[0], *[None] * values)
@@ -281,6 +281,7 @@ def cudaEventQuery(event: int) -> None:
 
 @_reporting(1)
 def cudaEventElapsedTime(start: int, end: int) -> float:
+    _ready(_events[start].query() and _events[end].query())
     return _events[end].time_since(_events[start])
 
 

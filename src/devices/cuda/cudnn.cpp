@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <array>
+#include <atomic>
 #include <mutex>
 #include <vector>
 
@@ -14,6 +16,8 @@
 
 namespace carnot::cuda {
 namespace {
+
+constexpr size_t kShared = 32;  // handles that graphs name
 
 const Library& library() {
   // cuDNN opens these two by their names alone, which works for what the process holds already.
@@ -110,6 +114,30 @@ void withCudnn(const std::function<void(cudnnHandle_t)>& use, Stream* stream) {
             "cuDNN does not take a stream");
   }
   use(taken.seat.handle);
+}
+
+CudnnHandle& CudnnHandle::next() {
+  // Never destroyed, as above.
+  static auto* all = new std::array<CudnnHandle, kShared>;
+  static std::atomic<size_t> taken{0};
+  return (*all)[taken++ % kShared];
+}
+
+void CudnnHandle::use(const std::function<void(cudnnHandle_t)>& use) {
+  startNvrtc();
+  activateDevice();
+  {
+    // A new seat waits for recordings, one of which may wait for this handle.
+    std::unique_lock lock(mutex_);
+    if (!handle_) {
+      lock.unlock();
+      const Seat seat = newSeat();
+      lock.lock();
+      if (!handle_) handle_ = seat.handle;
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  use(handle_);
 }
 
 std::string cudnnVersion() {

@@ -3,6 +3,7 @@
 #include <cudnn_graph.h>
 
 #include <functional>
+#include <mutex>
 #include <string>
 
 namespace carnot {
@@ -31,6 +32,20 @@ const Cudnn& cudnn();
 // Calls `use` with a handle that no other thread uses meanwhile, the device active. Its work goes
 // to `stream`, or without one to a stream of the handle's own.
 void withCudnn(const std::function<void(cudnnHandle_t)>& use, Stream* stream = nullptr);
+
+// A handle for descriptors that name one, as a graph's do: cuDNN uses the handle that they name
+// whenever they are used, so all of it goes through the same handle, a thread at a time.
+class CudnnHandle {
+ public:
+  // One of a few, taken in turns.
+  static CudnnHandle& next();
+  void use(const std::function<void(cudnnHandle_t)>& use);
+
+ private:
+  std::mutex mutex_;
+  cudnnHandle_t handle_ = nullptr;
+};
+
 std::string cudnnVersion();  // "cuDNN 9.19.0", or "no cuDNN"
 
 }  // namespace carnot::cuda

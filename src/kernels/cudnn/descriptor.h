@@ -10,6 +10,7 @@ namespace carnot::cuda {
 // What cuDNN refuses to carry out; the graph may suit another kernel.
 struct CudnnRefusal {
   std::string why;
+  bool compiling = false;  // code that it generates does not compile
 };
 
 // Throws CudnnRefusal naming `what` was done unless it succeeded.

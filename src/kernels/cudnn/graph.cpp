@@ -38,7 +38,8 @@ void must(cudnnStatus_t status, const char* what) {
   if (status == CUDNN_STATUS_SUCCESS) return;
   char words[512] = {};
   cudnn().getLastErrorString(words, sizeof words);
-  throw CudnnRefusal{fmt::format("cuDNN, {}: {} {}", what, cudnn().getErrorString(status), words)};
+  throw CudnnRefusal{fmt::format("cuDNN, {}: {} {}", what, cudnn().getErrorString(status), words),
+                     status == CUDNN_STATUS_INTERNAL_ERROR_COMPILATION_FAILED};
 }
 
 CudnnBuilder::~CudnnBuilder() {

@@ -3,6 +3,7 @@
 #include <carnot/dtype.h>
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -91,7 +92,7 @@ class CudnnGraph {
   bool tf32_ = false, exact_ = false;
 };
 
-// A way of carrying out a graph, ready to run. Immutable; threads may share it.
+// A way of carrying out a graph, ready to run. Threads may share it, and take turns.
 class CudnnPlan {
  public:
   ~CudnnPlan();
@@ -111,6 +112,7 @@ class CudnnPlan {
     float number;
   };
   cudnnBackendDescriptor_t plan_ = nullptr;
+  mutable std::mutex mutex_;
   size_t workspaceBytes_ = 0;
   std::vector<int64_t> ids_;
   std::vector<Value> values_;

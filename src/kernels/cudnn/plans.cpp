@@ -20,6 +20,7 @@ using Descriptor = cudnnBackendDescriptor_t;
 constexpr auto kPlanHandle = static_cast<cudnnBackendAttributeName_t>(400);
 
 constexpr int64_t kMostProposals = 64;
+constexpr int kAttempts = 3;  // of one plan's compilation
 constexpr int64_t kMostWorkspace = 32 << 20;
 
 int64_t intAttribute(Descriptor descriptor, cudnnBackendAttributeName_t name) {
@@ -69,6 +70,7 @@ void CudnnPlan::run(std::span<void* const> addresses, void* workspace, Stream& s
       pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, ids);
       pack.set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace);
       pack.finalize("addresses");
+      const std::lock_guard lock(mutex_);  // not every engine of cuDNN's may run in two threads
       must(cudnn().execute(handle, plan_, pack.get()), "running a plan");
     } catch (const CudnnRefusal& refused) {
       throwInternal(refused.why);
@@ -94,9 +96,9 @@ struct CudnnPlans::State {
   void propose() {
     if (proposed) return;
     proposed = true;
-    withCudnn([&](cudnnHandle_t handle) {
+    handle.use([&](cudnnHandle_t named) {
       try {
-        const Descriptor built = builder.build(handle);
+        const Descriptor built = builder.build(named);
         proposeBy(built, CUDNN_HEUR_MODE_A);
         if (configurations.empty()) proposeBy(built, CUDNN_HEUR_MODE_FALLBACK);
         if (configurations.empty()) refusal = "cuDNN proposes no way that suits";
@@ -158,18 +160,18 @@ struct CudnnPlans::State {
     return plan;
   }
 
-  std::shared_ptr<CudnnPlan> prepared(cudnnHandle_t handle, Descriptor configuration) const {
+  std::shared_ptr<CudnnPlan> prepared(cudnnHandle_t named, Descriptor configuration) const {
     CudnnDescriptor filled(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
-    filled.set(kPlanHandle, CUDNN_TYPE_HANDLE, 1, &handle);
+    filled.set(kPlanHandle, CUDNN_TYPE_HANDLE, 1, &named);
     filled.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration);
     return finished(filled);
   }
 
-  std::shared_ptr<CudnnPlan> loaded(cudnnHandle_t handle, const std::vector<char>& text) const {
+  std::shared_ptr<CudnnPlan> loaded(cudnnHandle_t named, const std::vector<char>& text) const {
     CudnnDescriptor filled(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
     filled.set(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR,
                static_cast<int64_t>(text.size()), text.data());
-    filled.set(kPlanHandle, CUDNN_TYPE_HANDLE, 1, &handle);
+    filled.set(kPlanHandle, CUDNN_TYPE_HANDLE, 1, &named);
     return finished(filled);
   }
 
@@ -195,12 +197,14 @@ struct CudnnPlans::State {
     const std::vector<char> text =
         cachedCode(fmt::format("{} choice {}", key, choice), "plan", [&]() -> std::vector<char> {
           plan = firstPreparedFrom(choice);
-          return textOf(plan->plan_);
+          std::vector<char> text;
+          handle.use([&](cudnnHandle_t) { text = textOf(plan->plan_); });
+          return text;
         });
     if (plan) return plan;
-    withCudnn([&](cudnnHandle_t handle) {
+    handle.use([&](cudnnHandle_t named) {
       try {
-        plan = loaded(handle, text);
+        plan = loaded(named, text);
       } catch (const CudnnRefusal&) {
         plan = nullptr;
       }
@@ -226,11 +230,15 @@ struct CudnnPlans::State {
   // The plan of a proposal; null when cuDNN cannot prepare it.
   std::shared_ptr<CudnnPlan> prepare(size_t proposal, std::string* why = nullptr) const {
     std::shared_ptr<CudnnPlan> plan;
-    withCudnn([&](cudnnHandle_t handle) {
-      try {
-        plan = prepared(handle, configurations[proposal]);
-      } catch (const CudnnRefusal& refused) {
-        if (why) *why = refused.why;
+    handle.use([&](cudnnHandle_t named) {
+      // Where several processes compile at once, one and the same plan fails and then does not.
+      for (int attempt = 0; attempt < kAttempts && !plan; ++attempt) {
+        try {
+          plan = prepared(named, configurations[proposal]);
+        } catch (const CudnnRefusal& refused) {
+          if (why) *why = refused.why;
+          if (!refused.compiling) return;
+        }
       }
     });
     return plan;
@@ -252,6 +260,7 @@ struct CudnnPlans::State {
   }
 
   const CudnnGraph graph;
+  CudnnHandle& handle = CudnnHandle::next();  // all descriptors name it
   CudnnBuilder builder;
   std::string key, refusal;
   std::vector<int64_t> ids;
