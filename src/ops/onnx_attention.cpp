@@ -55,9 +55,18 @@ void importAttention(OnnxNode& node) {
     call.k = node.emit(Operator::of(Concat{.axis = 2}), {node.input(4), call.k});
     call.v = node.emit(Operator::of(Concat{.axis = 2}), {node.input(5), call.v});
   }
+  if (node.outputUsed(1)) node.setOutput(1, call.k);
+  if (node.outputUsed(2)) node.setOutput(2, call.v);
+  // Values may have a type of their own, in which the sums are then taken.
+  const DType type = node.dtypeOf(call.q), common = commonFloat(type, node.dtypeOf(call.v));
+  for (OnnxNode::Ref* x : {&call.q, &call.k, &call.v}) *x = emitCast(node, *x, common);
   call.scale =
       node.hasAttribute("scale") ? node.attributeFloat("scale", 0) : attentionScale(node, call.q);
-  if (node.hasInput(3)) call.mask = extendMask(node, node.input(3), node.shapeOf(call.k)[2]);
+  if (node.hasInput(3)) {
+    OnnxNode::Ref mask = node.input(3);
+    if (isInteger(node.dtypeOf(mask))) mask = emitCast(node, mask, common);
+    call.mask = extendMask(node, mask, node.shapeOf(call.k)[2]);
+  }
   OnnxNode::Ref y;
   if (node.outputUsed(3)) {
     const int64_t mode = node.attributeInt("qk_matmul_output_mode", 0);
@@ -66,13 +75,12 @@ void importAttention(OnnxNode& node) {
     const AttentionResult result =
         emitAttentionWithScores(node, call, static_cast<ScoresOutput>(mode));
     y = result.y;
-    node.setOutput(3, result.scores);
+    node.setOutput(3, emitCast(node, result.scores, type));
   } else {
     y = emitAttention(node, call);
   }
+  y = emitCast(node, y, type);
   node.setOutput(0, flat ? joinHeads(node, y) : y);
-  if (node.outputUsed(1)) node.setOutput(1, call.k);
-  if (node.outputUsed(2)) node.setOutput(2, call.v);
 }
 
 void importFlexAttention(OnnxNode& node) {

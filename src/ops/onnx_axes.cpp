@@ -86,6 +86,11 @@ OnnxNode::Ref emitCast(OnnxNode& node, OnnxNode::Ref x, DType to) {
   return node.dtypeOf(x) == to ? x : node.emit(Operator::of(Cast{.to = to}), {x});
 }
 
+DType commonFloat(DType a, DType b) {
+  if (a == b) return a;
+  return a == DType::F64 || b == DType::F64 ? DType::F64 : DType::F32;
+}
+
 OnnxNode::Ref emitSlice(OnnxNode& node, OnnxNode::Ref x, int64_t axis, int64_t start, int64_t end) {
   return node.emit(Operator::of(Slice{.axes = {axis}, .steps = {1}}),
                    {x, emitInts(node, {start}), emitInts(node, {end})});

@@ -28,6 +28,8 @@ OnnxNode::Ref emitReshape(OnnxNode& node, OnnxNode::Ref x, Shape shape);
 OnnxNode::Ref emitTranspose(OnnxNode& node, OnnxNode::Ref x, std::vector<int64_t> perm);
 // x as elements of another type, or x itself when it has it.
 OnnxNode::Ref emitCast(OnnxNode& node, OnnxNode::Ref x, DType to);
+// The narrowest floating-point type that holds both.
+DType commonFloat(DType a, DType b);
 // x[start:end] along one axis, as constants.
 OnnxNode::Ref emitSlice(OnnxNode& node, OnnxNode::Ref x, int64_t axis, int64_t start, int64_t end);
 // int64 0, 1, ... up to the extent of an axis, which may be symbolic.

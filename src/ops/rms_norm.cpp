@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include "base/error.h"
 #include "ops/define.h"
 #include "ops/elements.h"
 #include "ops/norms.h"
@@ -31,15 +30,16 @@ static Cost cost(const RmsNorm&, const CostContext& context) {
   return {.flops = 4 * context.elements(), .bytes = context.allBytes()};
 }
 
+// The result has the scale's type. Where that is another than the input's, both take part in one
+// that holds them.
 static void importRmsNormalization(OnnxNode& node) {
-  const OnnxNode::Ref x = node.requireInput(0);
-  if (const DType of = node.dtypeOf(x), scale = node.dtypeOf(node.requireInput(1)); of != scale)
-    node.unsupported(
-        fmt::format("input of type {} and scale of type {}", dtypeName(of), dtypeName(scale)),
-        "the same type", "cast the one to the type of the other");
+  OnnxNode::Ref x = node.requireInput(0), scale = node.requireInput(1);
+  const DType to = node.dtypeOf(scale), common = commonFloat(node.dtypeOf(x), to);
+  x = emitCast(node, x, common);
+  scale = emitCast(node, scale, common);
   const RmsNorm norm{.axis = importAxis(node, "axis", -1, node.rankOf(x)),
                      .epsilon = node.attributeFloat("epsilon", 1e-5)};
-  node.setOutput(0, node.emit(Operator::of(norm), {x, node.requireInput(1)}));
+  node.setOutput(0, emitCast(node, node.emit(Operator::of(norm), {x, scale}), to));
 }
 
 template <>

@@ -1,5 +1,6 @@
 """Functions of a model's own, complex types, and types that do not go together."""
 
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
@@ -67,11 +68,74 @@ def test_complex_arithmetic_that_no_schema_allows_is_refused(dtype, operator):
         carnot.build(model, threads=1)
 
 
-@pytest.mark.parametrize("scale", [TensorProto.FLOAT16, TensorProto.DOUBLE])
-def test_a_normalization_refuses_a_scale_of_another_type(scale):
-    constant = helper.make_node("Constant", [], ["scale"], value=helper.make_tensor(
-        "value", scale, [3], [1, 2, 3]))
-    norm = helper.make_node("RMSNormalization", ["x", "scale"], ["y"])
-    with pytest.raises(carnot.Error, match="scale of type") as caught:
-        carnot.build(model_of([constant, norm], opset=23, result=scale), threads=1)
-    assert caught.value.code == "Unsupported"
+FLOATS = {np.float64: TensorProto.DOUBLE, np.float32: TensorProto.FLOAT,
+          np.float16: TensorProto.FLOAT16, ml_dtypes.bfloat16: TensorProto.BFLOAT16}
+INTEGERS = {dtype: helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+            for dtype in (np.int8, np.int16, np.int32, np.int64,
+                          np.uint8, np.uint16, np.uint32, np.uint64)}
+
+
+def of_types(operator, inputs: dict, outputs: dict, **attributes) -> dict:
+    """The results of one operator on arrays, each with the type that `outputs` says."""
+    kinds = FLOATS | INTEGERS | {np.bool_: TensorProto.BOOL}
+    def info(name, array):
+        return helper.make_tensor_value_info(name, kinds[array.dtype.type], array.shape)
+    node = helper.make_node(operator, list(inputs), list(outputs), **attributes)
+    graph = helper.make_graph(
+        [node], "graph", [info(n, x) for n, x in inputs.items() if n],
+        [helper.make_tensor_value_info(n, kinds[dtype], None) for n, dtype in outputs.items()])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 24)], ir_version=11)
+    results = carnot.build(model.SerializeToString(), threads=1).run(
+        {n: x for n, x in inputs.items() if n})
+    for name, dtype in outputs.items():
+        assert results[name].dtype == dtype
+    return results
+
+
+def near(has, wanted):
+    """Within four units in the last place of the largest, of the type that it has."""
+    step = float(ml_dtypes.finfo(has.dtype).eps) * np.abs(wanted).max()
+    return np.abs(has.astype(np.float64) - wanted).max() <= 4 * step
+
+
+@pytest.mark.parametrize("scale", FLOATS)
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_a_normalization_has_the_type_of_its_scale(dtype, scale):
+    x, s = np.linspace(-2, 3, 12).reshape(3, 4).astype(dtype), np.array([1, -2, 0.5, 3], scale)
+    y = of_types("RMSNormalization", {"x": x, "s": s}, {"y": scale})["y"]
+    wide = x.astype(np.float64)
+    assert near(y, wide / np.sqrt((wide ** 2).mean(-1, keepdims=True) + 1e-5)
+                * s.astype(np.float64))
+
+
+def attention(q, k, v, mask):
+    scores = q @ k.swapaxes(-1, -2) / np.sqrt(q.shape[-1]) + mask
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    return weights / weights.sum(-1, keepdims=True) @ v
+
+
+def of_shape(seed, *shape):
+    return np.random.default_rng(seed).uniform(-1, 1, shape)
+
+
+@pytest.mark.parametrize("values", FLOATS)
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_attention_to_values_of_any_type(dtype, values):
+    q, k, past_k = (of_shape(i, 1, 2, n, 8).astype(dtype) for i, n in enumerate((3, 4, 2)))
+    v, past_v = (of_shape(i, 1, 2, n, 5).astype(values) for i, n in ((3, 4), (4, 2)))
+    has = of_types("Attention", {"q": q, "k": k, "v": v, "": None, "pk": past_k, "pv": past_v},
+                   {"y": dtype, "k1": dtype, "v1": values, "s": dtype})
+    wide = [np.concatenate([a.astype(np.float64), b.astype(np.float64)], 2)
+            for a, b in ((past_k, k), (past_v, v))]
+    assert near(has["y"], attention(q.astype(np.float64), *wide, 0))
+    assert np.array_equal(has["v1"], np.concatenate([past_v, v], 2))
+
+
+@pytest.mark.parametrize("mask", [*FLOATS, *INTEGERS, np.bool_])
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_attention_behind_a_mask_of_any_type(dtype, mask):
+    q, k, v = (of_shape(i, 1, 2, n, 8).astype(dtype) for i, n in enumerate((3, 4, 4)))
+    m = (np.arange(12).reshape(3, 4) % 3).astype(mask)
+    has = of_types("Attention", {"q": q, "k": k, "v": v, "m": m}, {"y": dtype})["y"]
+    added = np.where(m, 0, -np.inf) if mask is np.bool_ else m.astype(np.float64)
+    assert near(has, attention(*(x.astype(np.float64) for x in (q, k, v)), added))
