@@ -181,7 +181,6 @@ std::span<const OnnxMapping> onnxAliases() {
       {"", "HammingWindow", 17, 0, importHammingWindow},
       {"", "BlackmanWindow", 17, 0, importBlackmanWindow},
       {"", "MelWeightMatrix", 17, 0, importMelWeightMatrix},
-      {"", "MatMulInteger", 10, 0, importMatMulInteger},
       {"", "ConvInteger", 10, 0, importConvInteger},
       {"", "QLinearMatMul", 10, 0, importQLinearMatMul},
       {"", "QLinearConv", 10, 0, importQLinearConv},

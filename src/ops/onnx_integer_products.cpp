@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "ops/conv.h"
 #include "ops/mat_mul.h"
+#include "ops/mat_mul_integer.h"
 #include "ops/onnx_axes.h"
 #include "ops/onnx_broadcast.h"
 #include "ops/onnx_window.h"
@@ -45,12 +46,12 @@ Ref matrixParameter(OnnxNode& node, size_t input, bool ofRows) {
 
 // Inputs `a` and `b` less their zero points, the inputs `aZero` and `bZero`.
 Ref emitProduct(OnnxNode& node, size_t a, size_t aZero, size_t b, size_t bZero) {
-  const bool floats =
-      isFloat(node.dtypeOf(node.requireInput(a))) || isFloat(node.dtypeOf(node.requireInput(b)));
-  const DType type = floats ? DType::F32 : DType::I32;
+  const Ref x = node.requireInput(a), y = node.requireInput(b);
+  const Ref xZero = matrixParameter(node, aZero, true), yZero = matrixParameter(node, bZero, false);
+  if (isInteger(node.dtypeOf(x)) && isInteger(node.dtypeOf(y)))
+    return node.emit(Operator::of(MatMulInteger{}), {x, y, xZero, yZero});
   return node.emit(Operator::of(MatMul{}),
-                   {centred(node, a, matrixParameter(node, aZero, true), type),
-                    centred(node, b, matrixParameter(node, bZero, false), type)});
+                   {centred(node, a, xZero, DType::F32), centred(node, b, yZero, DType::F32)});
 }
 
 // --- convolutions

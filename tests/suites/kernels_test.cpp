@@ -205,8 +205,11 @@ std::vector<std::string> levelsOfHost(const KernelCase& kernelCase) {
   std::vector<std::string> levels(std::begin(kLevels), std::end(kLevels));
   if (std::getenv("CARNOT_TEST_ISA"))
     levels.insert(levels.end(), std::begin(kFurtherLevels), std::end(kFurtherLevels));
-  else if (kernelCase.bf16)
-    levels.insert(levels.end(), {"avx512_bf16", "amx_bf16"});
+  for (const std::string& entry : kernelCase.supportedBy)
+    if (const size_t at = entry.find('@'); at != std::string::npos)
+      if (std::string level = entry.substr(at + 1);
+          std::ranges::find(levels, level) == levels.end())
+        levels.push_back(std::move(level));
   std::erase_if(levels,
                 [](const std::string& name) { return !hostIsa().contains(parseIsa(name)); });
   return levels;

@@ -23,7 +23,7 @@ class Generator : public TileGenerator {
   std::shared_ptr<const MachineCode> generate();
 
  private:
-  const Reg64 a = rsi, bStride = rbp, ahead = rbp;
+  const Reg64 a = rsi, bStride = rbp, ahead = rbp, rowFactors = rbp;
   const Reg64 b = rdx, tap = rcx, tapA = rax, tapCount = r9, count = r10;
   const Reg64 minus = r11, difference = r14;  // from b
 
@@ -32,6 +32,7 @@ class Generator : public TileGenerator {
   void multiplyTap(int k);
   void multiplyStep(int step, int bOffset);
   void fetchA(int step, int k);
+  void finishIntegers();
 
   const BrgemmSpec spec_;
 };
@@ -46,6 +47,8 @@ std::shared_ptr<const MachineCode> Generator::generate() {
           mov(bStride, ARGUMENT(bRowStride));
         else if (spec_.prefetchEvery)
           mov(ahead, ARGUMENT(prefetch));
+        else if (spec_.rowTerms)
+          mov(rowFactors, ARGUMENT(rowFactors));
       },
       [&] {
         if (maskedB() && !avx512()) tailMask();
@@ -60,7 +63,33 @@ std::shared_ptr<const MachineCode> Generator::generate() {
         multiplyTaps(offsetof(BrgemmArguments, taps), spec_.k);
         if (spec_.tailK) multiplyTaps(offsetof(BrgemmArguments, tailTaps), spec_.tailK);
         add(a, static_cast<int>(spec_.tile.rows * spec_.aRowStride));
+        if (spec_.fours) finishIntegers();
       });
+}
+
+// Zero points and the conversion to float32.
+void Generator::finishIntegers() {
+  const Reg64 terms = rax, factors = rcx;
+  const int rows = spec_.tile.rows, vectors = spec_.tile.vectors;
+  const Xmm column = wide(sums()), product = wide(sums() + 1);
+  mov(terms, ARGUMENT(columnTerms));
+  if (spec_.rowTerms) mov(factors, ARGUMENT(columnFactors));
+  for (int v = 0; v < vectors; ++v) {
+    if (spec_.rowTerms) {
+      vmovups(column, ptr[factors + v * vectorBytes()]);
+      for (int row = 0; row < rows; ++row) {
+        vbroadcastss(product, ptr[rowFactors + row * 4]);
+        vpmulld(product, product, column);
+        vpaddd(sum(row, v), sum(row, v), product);
+      }
+    }
+    vmovups(column, ptr[terms + v * vectorBytes()]);
+    for (int row = 0; row < rows; ++row) {
+      vpaddd(sum(row, v), sum(row, v), column);
+      if (spec_.real) vcvtdq2ps(sum(row, v), sum(row, v));
+    }
+  }
+  if (spec_.rowTerms) add(rowFactors, rows * 4);
 }
 
 void Generator::multiplyTaps(size_t countField, int k) {
@@ -147,7 +176,8 @@ void Generator::multiplyStep(int step, int bOffset) {
   const int available = vectorRegisters() - free - (maskedB() && !avx512() ? 1 : 0);
   // The last vector of B is read from memory by every row when registers run out.
   const bool fromMemory = vectors + 1 > available;
-  const bool embedded = vectors == 1 && avx512();  // A's element as a broadcast operand
+  // A's element as a broadcast operand, which for integers would be the signed one.
+  const bool embedded = vectors == 1 && avx512() && !spec_.fours;
   const int loaded = vectors - (fromMemory && !embedded ? 1 : 0);
   for (int v = 0; v < loaded; ++v) {
     const Xbyak::Address from = ptr[b + bOffset + v * vectorBytes()];
@@ -163,7 +193,9 @@ void Generator::multiplyStep(int step, int bOffset) {
     vmovups(ptr[b + difference + bOffset + v * vectorBytes()], to);
   }
   auto multiplyAdd = [&](const Xmm& sum, const Xmm& value, const Xbyak::Operand& b) {
-    if (spec_.pairs)
+    if (spec_.fours)
+      vpdpbusd(sum, value, b, avx512() ? Xbyak::EvexEncoding : Xbyak::VexEncoding);
+    else if (spec_.pairs)
       vdpbf16ps(sum, value, b);
     else
       vfmadd231ps(sum, value, b);
@@ -203,6 +235,12 @@ Brgemm::Brgemm(const BrgemmSpec& spec) {
          "a difference's vectors are all loaded");
   ensure(!spec.pairs || (spec.isa.has(Isa::Avx512Bf16) && !spec.difference),
          "pairs are multiplied where the processor can");
+  const int registers = spec.isa.has(Isa::Avx512) ? 32 : 16;
+  ensure(!spec.fours || (spec.isa.has(registers == 32 ? Isa::Avx512Vnni : Isa::AvxVnni) &&
+                         !spec.difference && !spec.prefetchEvery && spec.packedB &&
+                         (spec.tile.rows + 1) * spec.tile.vectors + 1 <= registers),
+         "integers are multiplied where the processor can");
+  ensure(spec.fours || (!spec.rowTerms && !spec.real), "terms are of integers");
   if (spec.prefetchEvery) {
     auto lines = [&](int k) {
       const int inLoop = k > kMaxStraight ? k / kLoopUnroll * kLoopUnroll : 0;

@@ -34,6 +34,12 @@ struct BrgemmSpec {
   // A float of A and B is a pair of bfloat16, whose two products go into the sum; k counts pairs.
   // Needs Isa::Avx512Bf16.
   bool pairs = false;
+  // A float of A is four uint8 and one of B four int8, whose products go into a sum of int32; k
+  // counts fours. Then BrgemmArguments::columnTerms are added, and with rowTerms the product of a
+  // row's and a column's factor; with `real` the sums become float32, which an epilogue needs.
+  // Needs Isa::Avx512Vnni, or Isa::AvxVnni without AVX-512.
+  bool fours = false;
+  bool rowTerms = false, real = false;
 
   // The most rows that leave registers enough for `vectors`.
   static int maxRows(int lanes, int vectors, bool packedB = true);
@@ -52,6 +58,9 @@ struct BrgemmArguments {
   const float* prefetch = nullptr;  // what will be read next; never dereferenced
   const float* minus = nullptr;
   float* difference = nullptr;
+  const int32_t* columnTerms = nullptr;    // whole vectors
+  const int32_t* columnFactors = nullptr;  // likewise
+  const int32_t* rowFactors = nullptr;     // they go on over the tiles, as A's rows
 };
 
 class Brgemm {

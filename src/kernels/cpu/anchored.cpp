@@ -6,9 +6,51 @@
 #include <algorithm>
 
 namespace carnot {
+namespace {
+
+// What a program does with its Input 0 behind the Cast to float32, which becomes Input 0; nullopt
+// where something else reads it.
+std::optional<ScalarProgram> behindCast(ScalarProgram program) {
+  constexpr uint16_t kNone = UINT16_MAX;
+  uint16_t sum = kNone;
+  std::vector<bool> isCast(program.nodes.size());
+  for (uint16_t i = 0; i < program.nodes.size(); ++i) {
+    ScalarNode& node = program.nodes[i];
+    if (node.op == ScalarOp::Input && node.index == 0) {
+      if (sum != kNone) return std::nullopt;
+      sum = i;
+      node.dtype = DType::F32;
+    }
+    for (int arg = 0; arg < scalarArity(node.op); ++arg) {
+      uint16_t& from = node.args[arg];
+      if (from != sum && !isCast[from]) continue;
+      if (from != sum) {
+        from = sum;
+      } else if (node.op == ScalarOp::Cast && node.dtype == DType::F32) {
+        isCast[i] = true;
+      } else {
+        return std::nullopt;
+      }
+    }
+  }
+  for (uint16_t& output : program.outputs) {
+    if (output == sum) return std::nullopt;
+    if (isCast[output]) output = sum;
+  }
+  ScalarBuilder builder;  // leaves out what nothing reads
+  std::vector<ScalarValue> inputs;
+  for (const ScalarNode& node : program.nodes)
+    if (node.op == ScalarOp::Input)
+      while (inputs.size() <= node.index)
+        inputs.push_back(builder.input(static_cast<int>(inputs.size()), DType::F32));
+  const auto outputs = builder.inlined(program, inputs);
+  return std::move(builder).finish(outputs);
+}
+
+}  // namespace
 
 std::variant<Refusal, AnchoredRegion> anchoredRegion(const Problem& problem, std::string_view op,
-                                                     TailRefusal tailRefusal) {
+                                                     TailRefusal tailRefusal, DType sums) {
   const Region& region = problem.region;
   AnchoredRegion out;
   out.anchor = region.anchor();
@@ -26,8 +68,9 @@ std::variant<Refusal, AnchoredRegion> anchoredRegion(const Problem& problem, std
   }
   const int from = out.anchor->firstOutput;
   out.result = out.types[static_cast<size_t>(from)];
-  if (out.result.dtype != DType::F32)
-    return Refusal{fmt::format("computes in float32, not {}", dtypeName(out.result.dtype))};
+  if (out.result.dtype != sums)
+    return Refusal{
+        fmt::format("computes in {}, not {}", dtypeName(sums), dtypeName(out.result.dtype))};
   for (int output : region.outputs)
     if (out.types[static_cast<size_t>(output)].shape != out.result.shape)
       return Refusal{fmt::format("the steps behind {} change the shape", op)};
@@ -40,13 +83,18 @@ std::variant<Refusal, AnchoredRegion> anchoredRegion(const Problem& problem, std
     if (out.types[static_cast<size_t>(operand)].dtype != DType::F32)
       return Refusal{fmt::format("an operand behind {} is not float32", op)};
   }
-  const ScalarProgram& program = tail->program;
+  ScalarProgram program = tail->program;
   if (program.outputs.size() == 1 && program.nodes[program.outputs[0]].op == ScalarOp::Input &&
       program.nodes[program.outputs[0]].index == 0)
     return out;
-  if (auto reason = tailRefusal(tail->program, problem.device.isa))
+  if (sums == DType::I32) {
+    auto behind = behindCast(std::move(program));
+    if (!behind) return Refusal{fmt::format("{}'s sums become float32 first", op)};
+    program = std::move(*behind);
+  }
+  if (auto reason = tailRefusal(program, problem.device.isa))
     return Refusal{"the steps behind the products: " + *reason};
-  out.program = program;
+  out.program = std::move(program);
   out.operands = tail->operands;
   return out;
 }

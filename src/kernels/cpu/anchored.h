@@ -23,9 +23,11 @@ struct AnchoredRegion {
 using TailRefusal = std::optional<std::string> (*)(const ScalarProgram& program, IsaSet isa);
 
 // The problem as an operator named `op`, alone or with a tail that is float32 throughout and keeps
-// its shape; else why it is not.
+// its shape; else why it is not. `sums`: of the operator's result, float32 or int32. The tail of
+// int32 starts with its Cast to float32, which is Input 0 then.
 std::variant<Refusal, AnchoredRegion> anchoredRegion(const Problem& problem, std::string_view op,
-                                                     TailRefusal tailRefusal = epilogueRefusal);
+                                                     TailRefusal tailRefusal = epilogueRefusal,
+                                                     DType sums = DType::F32);
 
 // Puts `result + operand` in front of the tail; `input` is a region input.
 void prependAddition(AnchoredRegion& region, int input);

@@ -10,6 +10,25 @@
 
 namespace carnot {
 
+std::optional<Refusal> findOperandKinds(const Problem& problem, MatMulProblem& product) {
+  const Shape& result = product.region.result.shape;
+  for (int operand : product.region.operands) {
+    const Shape& shape = problem.inputs[static_cast<size_t>(operand)].shape;
+    const auto variation = variationOf(shape, result);
+    if (variation.empty())
+      return Refusal{fmt::format("{} does not broadcast to {} for certain", shape.toString(),
+                                 result.toString())};
+    const size_t rank = result.rank();
+    const bool columns = variation[rank - 1] == Along::Varies;
+    const bool rows = product.rowAxis && variation[rank - 2] == Along::Varies;
+    product.kinds.push_back(rows ? (columns ? EpilogueOperand::Element : EpilogueOperand::Row)
+                                 : (columns ? EpilogueOperand::Column : EpilogueOperand::Scalar));
+  }
+  if (product.kinds.size() + problem.outputs.size() > kMaxTilePointers)
+    return Refusal{"the steps behind the products take too many operands"};
+  return std::nullopt;
+}
+
 std::variant<Refusal, MatMulProblem> matMulProblem(const Problem& problem,
                                                    TailRefusal tailRefusal) {
   auto anchored = anchoredRegion(problem, "MatMul", tailRefusal);
@@ -28,22 +47,33 @@ std::variant<Refusal, MatMulProblem> matMulProblem(const Problem& problem,
   out.rowAxis = a.shape.rank() > 1;
   const Dim& k = a.shape[a.shape.rank() - (op.transposeA ? 2 : 1)];
   if (k.isConstant()) out.staticK = k.constant();
-  const Shape& result = out.region.result.shape;
-  for (int operand : out.region.operands) {
-    const Shape& shape = problem.inputs[static_cast<size_t>(operand)].shape;
-    const auto variation = variationOf(shape, result);
-    if (variation.empty())
-      return Refusal{fmt::format("{} does not broadcast to {} for certain", shape.toString(),
-                                 result.toString())};
-    const size_t rank = result.rank();
-    const bool columns = variation[rank - 1] == Along::Varies;
-    const bool rows = out.rowAxis && variation[rank - 2] == Along::Varies;
-    out.kinds.push_back(rows ? (columns ? EpilogueOperand::Element : EpilogueOperand::Row)
-                             : (columns ? EpilogueOperand::Column : EpilogueOperand::Scalar));
-  }
-  if (out.kinds.size() + problem.outputs.size() > kMaxTilePointers)
-    return Refusal{"the steps behind the products take too many operands"};
+  if (auto refusal = findOperandKinds(problem, out)) return *refusal;
   return out;
+}
+
+std::variant<Refusal, IntegerMatMul> integerMatMul(const Problem& problem,
+                                                   TailRefusal tailRefusal) {
+  auto anchored = anchoredRegion(problem, "MatMulInteger", tailRefusal, DType::I32);
+  if (auto* refusal = std::get_if<Refusal>(&anchored)) return *refusal;
+  IntegerMatMul out;
+  out.region = std::get<AnchoredRegion>(std::move(anchored));
+  const std::vector<int>& inputs = out.region.anchor->inputs;
+  out.a = inputs[0];
+  out.b = inputs[1];
+  out.aZero = inputs[2];
+  out.bZero = inputs[3];
+  const Shape& a = problem.inputs[static_cast<size_t>(out.a)].shape;
+  if (problem.inputs[static_cast<size_t>(out.b)].shape.rank() < 2)
+    return Refusal{"the second operand is a vector"};
+  out.rowAxis = a.rank() > 1;
+  if (a[a.rank() - 1].isConstant()) out.staticK = a[a.rank() - 1].constant();
+  if (auto refusal = findOperandKinds(problem, out)) return *refusal;
+  return out;
+}
+
+int32_t loadLevel(const void* data, DType dtype, int64_t i) {
+  return dtype == DType::U8 ? int32_t{static_cast<const uint8_t*>(data)[i]}
+                            : int32_t{static_cast<const int8_t*>(data)[i]};
 }
 
 MatMulShapes MatMulProblem::shapesOf(const std::vector<TensorType>& concrete) const {

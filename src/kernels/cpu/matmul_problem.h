@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <span>
 #include <variant>
 #include <vector>
@@ -28,6 +29,18 @@ struct MatMulProblem {
   size_t matrixAxes() const { return rowAxis ? 2 : 1; }
   MatMulShapes shapesOf(const std::vector<TensorType>& concrete) const;
 };
+
+// Finds the kinds of the tail's operands, by `region` and `rowAxis`, or why they are none.
+std::optional<Refusal> findOperandKinds(const Problem& problem, MatMulProblem& product);
+
+// The same of MatMulInteger, and the inputs that hold its zero points; -1: absent.
+struct IntegerMatMul : MatMulProblem {
+  int aZero = -1, bZero = -1;
+};
+std::variant<Refusal, IntegerMatMul> integerMatMul(const Problem& problem,
+                                                   TailRefusal tailRefusal = epilogueRefusal);
+// Element i of int8 or uint8.
+int32_t loadLevel(const void* data, DType dtype, int64_t i);
 
 std::variant<Refusal, MatMulProblem> matMulProblem(const Problem& problem,
                                                    TailRefusal tailRefusal = epilogueRefusal);

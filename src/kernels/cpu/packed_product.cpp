@@ -221,11 +221,7 @@ void OrdinaryProduct::runPart(const float* allA, TilePointers pointers, int part
 
 }  // namespace
 
-std::variant<Refusal, PackedProblem> packedProblem(const Problem& problem) {
-  if (!problem.device.isa.has(Isa::Avx2)) return Refusal{"is generated for AVX2 and AVX-512"};
-  auto product = matMulProblem(problem);
-  if (auto* refusal = std::get_if<Refusal>(&product)) return *refusal;
-  PackedProblem out{std::get<MatMulProblem>(std::move(product)), 0, 0};
+std::optional<Refusal> findPacked(const Problem& problem, PackedProblem& out) {
   const TensorDesc& b = problem.inputs[static_cast<size_t>(out.b)];
   if (!b.constant || out.a == out.b) return Refusal{"packs a constant second operand"};
   if (b.shape.rank() != 2) return Refusal{"the second operand is not a matrix"};
@@ -240,13 +236,23 @@ std::variant<Refusal, PackedProblem> packedProblem(const Problem& problem) {
       return Refusal{
           fmt::format("an operand {} repeats along some of the rows' axes", shape.toString())};
   }
+  return std::nullopt;
+}
+
+std::variant<Refusal, PackedProblem> packedProblem(const Problem& problem) {
+  if (!problem.device.isa.has(Isa::Avx2)) return Refusal{"is generated for AVX2 and AVX-512"};
+  auto product = matMulProblem(problem);
+  if (auto* refusal = std::get_if<Refusal>(&product)) return *refusal;
+  PackedProblem out{std::get<MatMulProblem>(std::move(product)), 0, 0};
+  if (auto refusal = findPacked(problem, out)) return *refusal;
   return out;
 }
 
 std::vector<int> packedInputs(const Problem& problem, const PackedProblem& product) {
   std::vector<int> inputs = presentInputs(problem);
-  if (std::ranges::find(product.region.operands, product.b) == product.region.operands.end())
-    std::erase(inputs, product.b);
+  for (int packed : {product.b, product.bZero})
+    if (std::ranges::find(product.region.operands, packed) == product.region.operands.end())
+      std::erase(inputs, packed);
   return inputs;
 }
 

@@ -13,11 +13,15 @@ namespace carnot {
 // A product with a constant matrix, whose rows are those of all matrices of A.
 struct PackedProblem : MatMulProblem {
   int64_t n = 0, k = 0;
+  int bZero = -1;  // a constant that is packed with B
 };
+// Finds n and k; refuses what is no constant matrix, or a tail's operand that is not the same for
+// all matrices of A.
+std::optional<Refusal> findPacked(const Problem& problem, PackedProblem& product);
 
 std::variant<Refusal, PackedProblem> packedProblem(const Problem& problem);
 
-// Inputs read at run time: all but B, unless the tail reads that too.
+// Inputs read at run time: all but B and its zero point, unless the tail reads them too.
 std::vector<int> packedInputs(const Problem& problem, const PackedProblem& product);
 
 // B as panels of vectors * lanes columns, each [k][columns]; the last panel only as wide as it
