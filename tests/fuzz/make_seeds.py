@@ -64,6 +64,12 @@ def small_models():
                  ("Transpose", "g", "h", {"perm": [0, 2, 1, 3]}), ("Reshape", "h o", "i"),
                  ("Add", "i x", "j"), ("LayerNormalization", "j s t", "l"), ("Tanh", "l", "y")],
                 q=(8, 8), d=int64(0, 0, 2, 4), o=int64(0, 0, 8), s=(8,), t=(8,))
+    yield model("levels", {"x": ["n", 7]},
+                [("DynamicQuantizeLinear", "x", "a s z"), ("MatMulInteger", "a w z o", "b"),
+                 ("Cast", "b", "c", {"to": TensorProto.FLOAT}), ("Mul", "c s", "d"),
+                 ("Relu", "d", "y")],
+                w=random.integers(0, 256, (7, 5)).astype(np.uint8),
+                o=random.integers(0, 256, 5).astype(np.uint8))
     yield model("moves", {"x": ["n", 6, 8]},
                 [("Slice", "x a b c", "d"), ("Concat", "x d", "e", {"axis": 2}),
                  ("Pad", "e p", "f"), ("Gather", "f i", "g", {"axis": 1}),
